@@ -1,0 +1,48 @@
+# make demo    the whole workflow on simulated input, from nothing
+# make test    the tests
+# make lint    the checks of Snakemake and snakefmt
+# make clean   remove what the demo made; `make distclean` the environment too
+# make lock    resolve requirements.in again
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := demo
+.DELETE_ON_ERROR:
+
+CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$python; break; }; done)
+BIN := .venv/bin
+READY := .venv/complete
+
+.PHONY: demo test lint clean distclean lock
+
+demo: $(READY)
+	$(BIN)/python -m snakemake --cores $(CORES)
+	@echo "The report: $(CURDIR)/results/report.html"
+
+test: $(READY)
+	$(BIN)/python -m pytest tests --ignore tests/acceptance
+
+lint: $(READY)
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m snakemake --lint
+
+# from scratch whenever the lock changes, so that it holds what the lock says and nothing else
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make demo PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv: downloads about 600 MB, takes a few minutes, happens once."
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --require-hashes -r requirements.lock
+	touch $@
+
+clean:
+	rm -rf results resources/demo .snakemake
+
+distclean: clean
+	rm -rf .venv
+
+lock:
+	uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock

@@ -1,0 +1,38 @@
+# From bead stacks and movies to tracks in three dimensions and a verdict on Brownian motion.
+#
+#   bead stacks -> ingest_beads -> augment -> train_fcn -> train_cnn -> evaluate
+#                                                                          |
+#   movies ----------------------------------------------------------> localize -> link -> diffusion -> report
+#
+# What a user edits is in config/; what comes out is in results/.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/common.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/psf.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/localization.smk"
+include: "workflow/rules/tracking.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    results,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report.html",
+        rules.results.input,

@@ -1,0 +1,286 @@
+"""Diffusion coefficients, intervals and verdicts on simulated beads of known motion."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import walks
+
+from defocus3d import displacements, linking, msd, tables
+from defocus3d.diffusion import Experiment, Measurement, bootstrap, brownian_check, estimates, interval
+from defocus3d.water import stokes_einstein
+
+AXES = ("x", "y", "z")
+BOUNDS_UM = {"x": (0.0, walks.FIELD), "y": (0.0, walks.FIELD), "z": (-walks.HALF_RANGE, walks.HALF_RANGE)}
+EXPECTED = stokes_einstein(0.5, 25.0)
+EXPERIMENT = Experiment(walks.DT, walks.EXPOSURE, EXPECTED, BOUNDS_UM)
+KEYS = {
+    *("D_um2_s", "D_expected_um2_s", "localization_sd_um", "alpha", "isotropy", "gaussianity"),
+    *("search_range_sensitivity", "n_tracks", "n_displacements", "verdict", "reasons"),
+}
+
+
+def true_tracks(localizations):
+    """Tracks by the beads' identity instead of linking."""
+    return localizations[localizations["bead"] >= 0].rename(columns={"bead": "particle"})
+
+
+def checked(localizations, experiment=EXPERIMENT, linking_settings=None, brownian_settings=None):
+    """MSD and results after linking as the workflow does."""
+    settings = linking_settings or {"search_range_um": "auto"}
+    axes = experiment.axes
+    range_um = linking.resolve_range_um(
+        settings["search_range_um"], localizations, experiment.expected_um2_s[0], experiment.frame_interval_s, axes
+    )
+    tracks = linking.link_tracks(localizations, range_um, 1, 5, axes)
+    return brownian_check(tracks, localizations, experiment, settings, brownian_settings, seed=1)
+
+
+def linear(rows=6000, spread=(0.2, 0.2, 0.2), seed=1):
+    """Steps of one endless track in all space."""
+    rng = np.random.default_rng(seed)
+    position = np.cumsum(rng.normal(0, spread, (rows, 3)), axis=0)
+    return pd.DataFrame(position, columns=linking.columns()).assign(frame=np.arange(rows), particle=0, flag=0)
+
+
+def test_gaps_split_tracks_into_runs():
+    table = pd.DataFrame({"particle": [1, 0, 0, 0, 1, 0], "frame": [0, 5, 1, 2, 1, 4], "x_um": [0, 9, 1, 2, 7, 4.0]})
+    runs = displacements.unbroken_runs(table, ("x",))
+    assert runs.position_um[:, 0].tolist() == [1, 2, 4, 9, 0, 7]
+    assert runs.run.tolist() == [0, 0, 1, 1, 2, 2]
+    assert runs.track.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_msd_of_a_known_path():
+    """Steps of 1, 1, then a gap, then 2: mean squares 2 (lag 1), 4 (lag 2)."""
+    table = pd.DataFrame({"particle": 0, "frame": [0, 1, 2, 4, 5], "x_um": [0, 1, 2, 5, 7.0]})
+    runs = displacements.unbroken_runs(table, ("x",))
+    links = displacements.Links(np.diff(runs.position_um, axis=0), np.ones(4), np.zeros(1), 1.0, 0.0)
+    everywhere = displacements.Window(np.array([-np.inf]), np.array([np.inf]), np.array([1.0]))
+    totals = displacements.track_sums(runs, links, everywhere, 3).totals()
+    assert totals["weight"].tolist() == [[3, 1, 0]]
+    assert totals["square"].tolist() == [[6, 4, 0]]
+    assert totals["product"].tolist() == [[6, 1, 0]]
+
+
+def test_blur_coefficient_is_a_sixth_of_the_duty_cycle():
+    assert msd.blur_coefficient(0.02, 0.02) == pytest.approx(1 / 6)
+    assert msd.blur_coefficient(0.0, 0.02) == 0
+
+
+def test_covariance_estimate_inverts_the_model():
+    """Exact covariances of steps with D, localization error and blur give D and the error back."""
+    diffusion, sd, blur = 0.98, 0.05, 1 / 12
+    moved = 2 * diffusion * walks.DT
+    covariance = np.array([moved * (1 - 2 * blur) + 2 * sd**2, moved * blur - sd**2, 0.0])
+    found, variance = msd.covariance_estimate(covariance, walks.DT, blur)
+    assert found == pytest.approx(diffusion)
+    assert variance == pytest.approx(sd**2)
+
+
+def test_alpha_of_exact_covariances():
+    lags = np.arange(8.0)
+    for alpha in (0.7, 1.0, 1.3):
+        covariance = 0.5 * ((lags + 1) ** alpha + np.abs(lags - 1) ** alpha - 2 * lags**alpha)
+        covariance[:2] += [0.4, -0.2]  # localization error
+        assert msd.alpha_estimate(covariance[None], np.full((1, 8), 1000.0)) == pytest.approx(alpha, abs=2e-3)
+
+
+def test_optimal_points_grow_with_localization_error():
+    few, many = (msd.optimal_points(1.0, variance, 0.02, 0.0, 200) for variance in (1e-4, 1.0))
+    assert few == 3
+    assert many == int(2 + 1.35 * 50**0.6)  # eq. of the paper, where tracks are much longer than that
+
+
+@pytest.fixture(scope="module")
+def unbiased():
+    """Estimates of 150 data sets of 100 frames without linking errors, over the true D, and their intervals."""
+    rows, inside = [], []
+    for seed in range(150):
+        localizations = walks.movie(np.random.default_rng(seed), 0.12, 100, truth=True)
+        measurement = Measurement.of(true_tracks(localizations), EXPERIMENT.window(localizations), 1.0, AXES, 8)
+        found = estimates(measurement, EXPERIMENT)
+        low, high = interval(bootstrap(measurement, EXPERIMENT, found, 200, seed)["diffusion"])
+        inside.append((low <= walks.D) & (walks.D <= high))
+        rows.append([*found["diffusion"] / walks.D, *found["error_variance"], found["alpha"]])
+    return np.array(rows), np.array(inside)
+
+
+def test_no_bias_on_any_axis_though_beads_leave_the_range(unbiased):
+    rows, _ = unbiased
+    error = rows[:, :3].std(axis=0) / np.sqrt(len(rows))  # about 0.4 %
+    assert (np.abs(rows[:, :3].mean(axis=0) - 1) < np.maximum(0.01, 3 * error)).all()
+
+
+def test_localization_errors_come_back(unbiased):
+    rows, _ = unbiased
+    error = rows[:, 3:6].std(axis=0) / np.sqrt(len(rows))
+    assert (np.abs(rows[:, 3:6].mean(axis=0) - np.square([0.015, 0.015, 0.05])) < 4 * error).all()
+
+
+def test_alpha_is_one(unbiased):
+    alpha = unbiased[0][:, 6]
+    assert abs(alpha.mean() - 1) < 4 * alpha.std() / np.sqrt(len(alpha))
+
+
+def test_intervals_hold(unbiased):
+    _, inside = unbiased
+    assert inside.mean() > 0.95 - 4 * np.sqrt(0.95 * 0.05 / inside.size)
+
+
+def test_choosing_by_both_ends_would_be_biased():
+    """Why steps are chosen by where they start: without a margin, those that lead outward in z are missing."""
+    ratios = []
+    for seed in range(20):
+        localizations = walks.movie(np.random.default_rng(seed), 0.12, 100, truth=True)
+        window = EXPERIMENT.window(localizations)
+        bare = displacements.Window(window.low_um, window.high_um, window.step_um, margin_steps=0.0)
+        found = estimates(Measurement.of(true_tracks(localizations), bare, 1.0, AXES, 8), EXPERIMENT)
+        ratios.append(found["isotropy"])
+    assert np.mean(ratios) < 0.96
+
+
+def test_false_links_do_not_enlarge_d():
+    """Missing and spurious localizations in a crowd, linked over 1.5 times the usual range, against the same beads linked truly."""
+    differences, plain = [], []
+    for seed in range(12):
+        localizations = walks.movie(np.random.default_rng(seed), 0.12, 200, missing=0.2, spurious=0.1, tails=0.1, truth=True)
+        window = EXPERIMENT.window(localizations)
+        range_um = 1.5 * linking.resolve_range_um("auto", localizations, walks.D, walks.DT)
+        tracks = linking.link_tracks(localizations, range_um, 1, 5)
+        truth = estimates(Measurement.of(true_tracks(localizations), window, 100.0, AXES, 8), EXPERIMENT)["diffusion"]
+        linked = Measurement.of(tracks, window, range_um, AXES, 8)
+        differences.append(estimates(linked, EXPERIMENT)["diffusion"] / truth - 1)
+        runs = displacements.unbroken_runs(tracks, AXES)
+        all_true = displacements.Links(linked.links.step_um, np.ones(len(runs.track) - 1), linked.links.drift_um, 1.0, 0.0)
+        sums = displacements.track_sums(runs, all_true, window, 8)
+        naive = Measurement(all_true, sums, linked.n_tracks, linked.n_steps, linked.track_frames)
+        plain.append(estimates(naive, EXPERIMENT)["diffusion"] / truth - 1)
+    error = np.std(differences, axis=0) / np.sqrt(len(differences))
+    assert (np.abs(np.mean(differences, axis=0)) < 0.03 + 2 * error).all()
+    assert np.mean(plain) > 0.05  # what false links do where they are taken for true
+
+
+def test_cut_steps_are_corrected():
+    """At 0.75 times the range, 0.8 % of true steps are cut, and with them 3 % of the variance."""
+    table = linear(40_000, (0.2, 0.2, 0.2))
+    range_um = 0.75 * 4.594 * 0.2
+    cut = np.linalg.norm(np.diff(table[linking.columns()], axis=0), axis=1) > range_um
+    table["particle"] = np.concatenate([[0], np.cumsum(cut)])
+    endless = Experiment(1.0, 0.0, (0.02, 0.001), {})
+    found = estimates(Measurement.of(table, endless.window(table), range_um, AXES, 4), endless)
+    assert found["diffusion"] == pytest.approx(0.02, rel=4 * np.sqrt(6 / 40_000))
+
+
+@pytest.fixture(scope="module")
+def free():
+    return checked(walks.movie(np.random.default_rng(11), 0.12, 200))
+
+
+def test_free_diffusion_is_consistent(free):
+    table, results = free
+    assert KEYS <= results.keys()
+    assert results["verdict"] == "consistent", results["reasons"]
+    for axis in ("x", "y", "z", "xyz"):
+        low, high = results["D_um2_s"][axis]["ci95"]
+        assert low < results["D_um2_s"][axis]["value"] < high
+    assert results["D_expected_um2_s"] == {"value": EXPECTED[0], "sd": EXPECTED[1]}
+    assert results["share_of_displacements_used"]["z"] == pytest.approx(0.5, abs=0.1)
+    assert table["lag_s"].tolist() == pytest.approx([walks.DT * lag for lag in range(1, 9)])
+    assert (np.diff(table["n"]) < 0).all()
+    seen = table.dropna()
+    assert len(seen) >= 4
+    for axis in AXES:
+        assert (seen[f"msd_{axis}_low"] < seen[f"msd_{axis}_um2"]).all()
+        assert (seen[f"msd_{axis}_um2"] < seen[f"msd_{axis}_high"]).all()
+
+
+def test_same_seed_same_answer(free):
+    table, results = checked(walks.movie(np.random.default_rng(11), 0.12, 200))
+    assert results == free[1]
+    pd.testing.assert_frame_equal(table, free[0])
+
+
+def flowing(rng, start, n_frames, diffusion):
+    """Free walks in a flow of half a step a frame along x."""
+    drift = 0.5 * np.sqrt(2 * diffusion * walks.DT) * np.arange(n_frames)[:, None, None] * np.array([1.0, 0.0, 0.0])
+    return walks.exposed_positions(rng, start, n_frames, diffusion) + drift
+
+
+def two_kinds(rng, start, n_frames, diffusion):
+    """Half of the beads with a quarter of the diffusion coefficient."""
+    fast, slow = (walks.exposed_positions(rng, start, n_frames, d) for d in (diffusion, diffusion / 4))
+    return np.where((np.arange(len(start)) % 2 == 0)[:, None], fast, slow)
+
+
+def caged(rng, start, n_frames, diffusion):
+    """Each bead in a box of its own, three steps wide."""
+    half = 1.5 * np.sqrt(2 * diffusion * walks.DT)
+    moved = walks.exposed_positions(rng, np.zeros_like(start), n_frames, diffusion)
+    return start + walks.folded(moved, -half, half)
+
+
+@pytest.mark.parametrize("walk, word", [(flowing, "flow"), (two_kinds, "Gaussian"), (caged, "confinement")])
+def test_other_motion_is_found_out(walk, word):
+    localizations = walks.movie(np.random.default_rng(12), 0.06, 200, walk=walk)
+    _, results = checked(localizations)
+    assert results["verdict"] == "inconsistent"
+    assert any(word in reason for reason in results["reasons"]), results["reasons"]
+
+
+def test_wrong_temperature_is_found_out():
+    warm = Experiment(walks.DT, walks.EXPOSURE, stokes_einstein(0.5, 40.0), BOUNDS_UM)
+    _, results = checked(walks.movie(np.random.default_rng(13), 0.12, 200), warm)
+    assert results["verdict"] == "inconsistent"
+    assert "below" in results["reasons"][0]
+
+
+def test_wrong_axial_scale_is_found_out():
+    localizations = walks.movie(np.random.default_rng(14), 0.12, 200)
+    localizations["z_um"] *= 1.2
+    stretched = Experiment(walks.DT, walks.EXPOSURE, EXPECTED, BOUNDS_UM | {"z": (-1.8, 1.8)})
+    _, results = checked(localizations, stretched)
+    assert any("isotropic" in reason for reason in results["reasons"])
+
+
+def test_search_range_far_too_small_is_found_out():
+    _, results = checked(walks.movie(np.random.default_rng(15), 0.12, 200), linking_settings={"search_range_um": 0.3})
+    assert results["verdict"] == "inconsistent"
+    assert any("search range" in reason for reason in results["reasons"])
+
+
+def few_beads():
+    localizations = walks.movie(np.random.default_rng(16), 0.02, 200, truth=True)
+    return localizations[localizations["bead"].isin(localizations["bead"].unique()[:2])]
+
+
+@pytest.mark.parametrize(
+    "localizations",
+    [
+        pytest.param(tables.empty(tables.LOCALIZATION_COLUMNS), id="none"),
+        pytest.param(few_beads().head(1), id="one localization"),
+        pytest.param(few_beads(), id="two beads"),
+        pytest.param(walks.movie(np.random.default_rng(17), 0.12, 6), id="six frames"),
+    ],
+)
+def test_few_tracks_are_insufficient_and_valid_json(localizations):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table, results = checked(localizations, brownian_settings={"bootstrap": 50})
+    assert KEYS <= results.keys()
+    assert results["verdict"] == "insufficient"
+    assert results["reasons"]
+    json.dumps(results, allow_nan=False)
+    assert len(table) == 8
+
+
+def test_tables_without_z_go_through():
+    plane = Experiment(walks.DT, walks.EXPOSURE, EXPECTED, {axis: BOUNDS_UM[axis] for axis in "xy"}, axes=("x", "y"))
+    localizations = walks.movie(np.random.default_rng(18), 0.02, 300).drop(columns=["z_um", "sigma_z_um"])
+    table, results = checked(localizations, plane)
+    assert "msd_z_um2" not in table
+    assert results["D_um2_s"].keys() == {"x", "y", "xy"}
+    low, high = results["D_um2_s"]["xy"]["ci95"]
+    assert results["D_um2_s"]["xy"]["value"] == pytest.approx(walks.D, abs=2 * (high - low))

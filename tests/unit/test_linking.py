@@ -1,0 +1,114 @@
+"""Linking on simulated beads whose identity is known."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import walks
+
+from defocus3d import linking, tables
+
+SIGMA_UM = (0.015, 0.015, 0.05)
+RANGE_UM = linking.search_range_um(walks.D, walks.DT, SIGMA_UM)
+
+
+def test_search_range_cuts_one_true_step_in_ten_thousand():
+    rng = np.random.default_rng(1)
+    step_sd = linking.step_sd_um(walks.D, walks.DT, max(SIGMA_UM))
+    for dimensions in (2, 3):
+        range_um = linking.search_range_um(walks.D, walks.DT, SIGMA_UM, dimensions)
+        length = np.linalg.norm(rng.normal(0, step_sd, (1_000_000, dimensions)), axis=1)
+        assert abs((length > range_um).sum() - 100) < 4 * 10  # Poisson
+
+
+def test_search_range_setting():
+    localizations = walks.movie(np.random.default_rng(1), 0.02, 3)
+    assert linking.resolve_range_um(0.7, localizations, walks.D, walks.DT) == 0.7
+    assert linking.resolve_range_um("auto", localizations, walks.D, walks.DT) == pytest.approx(RANGE_UM)
+    assert linking.resolve_range_um("auto", localizations[["frame", "x_um"]], walks.D, walks.DT) < RANGE_UM
+
+
+def test_sparse_beads_are_linked_as_they_moved():
+    localizations = walks.movie(np.random.default_rng(2), 0.02, 100, truth=True)
+    tracks = linking.link_tracks(localizations, RANGE_UM)
+    same_track = np.diff(tracks["particle"]) == 0
+    right = np.diff(tracks["bead"]) == 0
+    by_bead = localizations.sort_values(["bead", "frame"])
+    possible = (np.diff(by_bead["bead"]) == 0) & (np.diff(by_bead["frame"]) == 1)
+    assert right[same_track].mean() > 0.995
+    assert right[same_track].sum() > 0.99 * possible.sum()
+
+
+def test_memory_bridges_one_missing_frame_and_no_more():
+    path = pd.DataFrame({"frame": [0, 1, 3, 6], "x_um": 0.0, "y_um": 0.0, "z_um": 0.0, "flag": 0})
+    assert linking.link_tracks(path, 1.0, memory_frames=1)["particle"].tolist() == [0, 0, 0, 1]
+    assert linking.link_tracks(path, 1.0, memory_frames=0)["particle"].tolist() == [0, 0, 1, 2]
+
+
+def test_short_tracks_and_flagged_rows_are_left_out():
+    localizations = walks.movie(np.random.default_rng(3), 0.05, 60, spurious=0.2)
+    localizations.loc[::7, "flag"] = 1
+    tracks = linking.link_tracks(localizations, RANGE_UM, 1, min_track_frames=5)
+    assert (tracks["flag"] == 0).all()
+    assert tracks.groupby("particle").size().min() >= 5
+    assert not tracks.duplicated(["particle", "frame"]).any()
+    assert sorted(tracks["particle"].unique()) == list(range(tracks["particle"].nunique()))
+
+
+@pytest.mark.parametrize("axes", [("x", "y", "z"), ("x", "y")])
+def test_empty_tables_give_empty_tables(axes):
+    empty = tables.empty(tables.LOCALIZATION_COLUMNS)
+    tracks = linking.link_tracks(empty, 1.0, axes=axes)
+    assert tables.conform(tracks, tables.TRACK_COLUMNS).dtypes.to_dict() == tables.empty(tables.TRACK_COLUMNS).dtypes.to_dict()
+    flagged = pd.concat([empty, pd.DataFrame([dict.fromkeys(tables.LOCALIZATION_COLUMNS, 1)])])
+    assert linking.link_tracks(flagged, 1.0, axes=axes).empty
+
+
+def test_tables_without_z_are_linked_in_the_plane():
+    localizations = walks.movie(np.random.default_rng(4), 0.01, 50, truth=True).drop(columns="z_um")
+    tracks = linking.link_tracks(localizations, RANGE_UM, 0, 5, axes=("x", "y"))
+    assert (np.diff(tracks["bead"])[np.diff(tracks["particle"]) == 0] == 0).mean() > 0.97
+
+
+@pytest.mark.parametrize("spread_um", [3.0, 1e-3])
+def test_dense_cloud_does_not_crash(spread_um):
+    """2,000 beads all within reach of each other, and all at one place: no range tells them apart."""
+    position = np.random.default_rng(5).uniform(0, spread_um, (6000, 3))
+    localizations = pd.DataFrame(position, columns=linking.columns()).assign(frame=np.repeat([0, 1, 2], 2000), flag=0)
+    tracks = linking.link_tracks(localizations, 1.0)
+    assert len(tracks) == 6000
+    assert not tracks.duplicated(["particle", "frame"]).any()
+
+
+def test_subnetworks_are_solved_to_the_least_sum_of_squares():
+    """Three beads in a row, each shifted by more than half their distance: nearest neighbours would be wrong."""
+    row = np.arange(3) * 1.0
+    x_um = np.concatenate([row, row + 0.6])
+    localizations = pd.DataFrame({"frame": np.repeat([0, 1], 3), "x_um": x_um, "y_um": 0.0, "z_um": 0.0, "flag": 0})
+    tracks = linking.link_tracks(localizations, 1.1)
+    assert np.allclose(np.diff(tracks["x_um"])[np.diff(tracks["particle"]) == 0], 0.6)
+
+
+def test_order_of_rows_does_not_change_the_tracks():
+    localizations = walks.movie(np.random.default_rng(6), 0.1, 40)
+    shuffled = localizations.sample(frac=1, random_state=1)
+    position = ["frame", *linking.columns()]
+    once, again = (linking.link_tracks(table, RANGE_UM) for table in (localizations, shuffled))
+    one, other = (
+        {tuple(map(tuple, rows.to_numpy())) for _, rows in tracks.groupby("particle")[position]} for tracks in (once, again)
+    )
+    assert one == other
+    pd.testing.assert_frame_equal(once, linking.link_tracks(localizations, RANGE_UM))
+
+
+@pytest.mark.parametrize("range_um", [0.0, -1.0, float("nan")])
+def test_impossible_range_is_an_error(range_um):
+    with pytest.raises(ValueError, match="search range"):
+        linking.link_tracks(walks.movie(np.random.default_rng(1), 0.02, 3), range_um)
+
+
+def test_no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        linking.link_tracks(walks.movie(np.random.default_rng(7), 0.05, 20), RANGE_UM)

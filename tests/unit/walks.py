@@ -1,0 +1,63 @@
+"""Simulated beads with known diffusion coefficient, seen as a microscope sees them."""
+
+import numpy as np
+import pandas as pd
+
+DT, EXPOSURE, D = 0.02, 0.01, 0.98  # s, s, µm²/s: those of the demo
+FIELD, HALF_RANGE, HALF_DEPTH = 19.2, 1.5, 6.0  # µm
+
+
+def exposed_positions(rng, start, n_frames, diffusion=D, dt=DT, exposure=EXPOSURE):
+    """Mean positions over the exposures of free walks, (n_frames, beads, axes), exact at any exposure.
+
+    Over an exposure the mean of a Brownian path between two given ends is their middle plus a Gaussian of variance 2 D t / 12.
+    """
+    size = (n_frames, *start.shape)
+    during = rng.normal(0, np.sqrt(2 * diffusion * exposure), size)
+    after = rng.normal(0, np.sqrt(2 * diffusion * (dt - exposure)), size)
+    opened = start + np.cumsum(during + after, axis=0) - during - after
+    return opened + during / 2 + rng.normal(0, np.sqrt(2 * diffusion * exposure / 12), size)
+
+
+def folded(position, low, high):
+    """`position` reflected at walls at `low` and `high`."""
+    width = high - low
+    return low + width - np.abs((position - low) % (2 * width) - width)
+
+
+def movie(
+    rng,
+    density,
+    n_frames,
+    sigma=(0.015, 0.015, 0.05),
+    missing=0.0,
+    spurious=0.0,
+    tails=0.0,
+    diffusion=D,
+    truth=False,
+    half_range=HALF_RANGE,
+    walk=exposed_positions,
+):
+    """Localizations of a movie: `density` beads per µm² within the axial range, walls at ±6 µm and 3 µm beside the field.
+
+    `missing`: share of localizations lost at random; `spurious`: false ones per true one; `tails`: share with three times the error.
+    """
+    low = np.array([-3.0, -3.0, -HALF_DEPTH])
+    high = np.array([FIELD + 3.0, FIELD + 3.0, HALF_DEPTH])
+    n_beads = rng.poisson(density / (2 * half_range) * np.prod(high - low))
+    start = rng.uniform(low, high, (n_beads, 3))
+    position = folded(walk(rng, start, n_frames, diffusion), low, high)
+    frame, bead = np.meshgrid(np.arange(n_frames), np.arange(n_beads), indexing="ij")
+    seen = (np.abs(position[..., 2]) < half_range) & ((position[..., :2] > 0) & (position[..., :2] < FIELD)).all(axis=-1)
+    seen &= rng.random(seen.shape) >= missing
+    found, frame, bead = position[seen], frame[seen], bead[seen]
+    found = found + rng.normal(0, sigma, found.shape) * np.where(rng.random((len(found), 1)) < tails, 3.0, 1.0)
+    n_false = rng.poisson(spurious * len(found))
+    false = rng.uniform([0, 0, -half_range], [FIELD, FIELD, half_range], (n_false, 3))
+    table = pd.DataFrame(np.concatenate([found, false]), columns=["x_um", "y_um", "z_um"])
+    table.insert(0, "frame", np.concatenate([frame, rng.integers(0, n_frames, n_false)]))
+    table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] = sigma
+    table["flag"] = 0
+    if truth:
+        table["bead"] = np.concatenate([bead, -np.ones(n_false, np.int64)])
+    return table.sort_values("frame", kind="stable").reset_index(drop=True)

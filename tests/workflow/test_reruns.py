@@ -1,0 +1,116 @@
+"""What runs again after a change: all that depends on it, and nothing else."""
+
+import shutil
+import time
+
+import pandas as pd
+import pytest
+from tiny_analysis import write_acquisitions
+
+REPORTING = {"report": 1, "manifest": 1}
+OPTICS = {"evaluate": 1, "draw_training": 1}
+MOVIES = {"localize": 2, "link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}
+NETWORKS = {"augment": 1, "train_fcn": 1, "train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}
+
+
+def test_a_second_run_does_nothing_and_soon_says_so(finished):
+    start = time.monotonic()
+    assert "Nothing to be done" in finished.run()
+    assert time.monotonic() - start < 20
+
+
+def test_a_copy_elsewhere_is_up_to_date_too(tiny):
+    assert tiny.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "jobs"),
+    [
+        ("psf.py", {"ingest_beads": 1, **NETWORKS}),
+        ("scenes.py", NETWORKS),
+        ("cnn.py", {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
+        ("evaluation.py", {**OPTICS, **MOVIES}),
+        ("localization.py", MOVIES),
+        ("linking.py", {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ("verdict.py", {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ("figures/tracks.py", {"draw_motion": 2}),
+        ("summary.py", {"summarize": 1}),
+        ("microscope.py", {}),  # only the demo's simulation, which this analysis has nothing of
+    ],
+)
+def test_a_changed_module_reruns_what_imports_it(tiny, module, jobs):
+    with open(tiny.tree / "workflow" / "defocus3d" / module, "a") as file:
+        file.write("# changed\n")
+    assert tiny.planned() == {**jobs, **REPORTING}
+
+
+def test_a_touched_module_reruns_nothing(tiny):
+    for path in (tiny.tree / "workflow" / "defocus3d").glob("*.py"):
+        path.touch()
+    assert tiny.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "jobs"),
+    [
+        ("brownian={bootstrap: 60}", {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ("linking={min_track_frames: 6}", {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ("training={cnn_steps: 151}", {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
+        ("training={fcn_steps: 251}", {key: NETWORKS[key] for key in NETWORKS if key != "augment"}),
+    ],
+)
+def test_a_changed_setting_reruns_what_uses_it(tiny, setting, jobs):
+    assert tiny.planned("--config", setting) == {**jobs, **REPORTING}
+
+
+def test_one_more_movie_runs_only_its_own_jobs(tiny):
+    write_acquisitions(
+        tiny.folder, {"swimming": "data/swimming.tif", "nobody": "data/nobody.tif", "again": "data/swimming.tif"}
+    )
+    own = {"localize": 1, "link": 1, "diffusion": 1, "draw_motion": 1}
+    assert tiny.planned() == {**own, "summarize": 1, **REPORTING}
+
+
+def test_a_corrected_temperature_does_not_localize_again(tiny):
+    sheet = tiny.folder / "config" / "acquisitions.tsv"
+    table = pd.read_csv(sheet, sep="\t")
+    table.loc[0, "temperature_c"] = 30
+    table.to_csv(sheet, sep="\t", index=False)
+    jobs = tiny.planned()
+    assert jobs == {"link": 1, "diffusion": 1, "draw_motion": 1, "summarize": 1, **REPORTING}
+
+
+def test_a_changed_caption_makes_the_report_again(tiny):
+    with open(tiny.tree / "workflow" / "report" / "psf.rst", "a") as file:
+        file.write("\nChanged.\n")
+    assert tiny.planned() == {"report": 1}
+
+
+def test_a_failed_and_mended_run_leaves_no_old_result(tiny):
+    script = tiny.tree / "workflow" / "scripts" / "link.py"
+    good = script.read_text()
+    script.write_text(good + '\nraise ValueError("broken for a test")\n')
+    failed = tiny.snakemake()
+    assert failed.returncode != 0
+    assert "link swimming: ValueError: broken for a test" in failed.stdout
+    assert "Traceback" not in failed.stdout
+    log = tiny.result("logs/acquisitions/swimming/link.log")
+    assert "Traceback" in log.read_text() and "broken for a test" in log.read_text()
+
+    script.write_text(good)
+    assert {"link", "diffusion", "summarize", "report"} <= set(tiny.planned())
+    tiny.run()
+    assert tiny.planned() == {}
+
+
+def test_the_same_seed_gives_the_same_tables(finished, tiny):
+    shutil.rmtree(tiny.result(""))
+    shutil.rmtree(tiny.folder / ".snakemake")
+    tiny.run()
+    paths = [path.relative_to(finished.result("")) for path in finished.result("").rglob("*")]
+    tables = [path for path in paths if path.suffix in (".csv", ".parquet") and path.name not in ("training.csv", "fcn_training.csv")]
+    assert len(tables) >= 9
+    different = [str(path) for path in tables if finished.result(path).read_bytes() != tiny.result(path).read_bytes()]
+    assert not different
+    curves = [pd.read_csv(run.result("optics/water/training.csv")).drop(columns="elapsed_s") for run in (finished, tiny)]
+    pd.testing.assert_frame_equal(*curves, check_exact=True)

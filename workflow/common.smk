@@ -1,0 +1,145 @@
+# Reads and checks config and sheets once; what several rules need of them.
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from defocus3d import settings
+from defocus3d.provenance import checksum, code_of, code_of_all
+from defocus3d.water import motion_blur_um, stokes_einstein
+
+# the demo's files: rules make them, so they may be absent when the sheets are checked
+DEMO_STACKS = ["a", "b"]
+DEMO_MOVIES = ["sparse", "dense", "dim"]
+DEMO_FILES = {
+    *expand("resources/demo/beads_{stack}.tif", stack=DEMO_STACKS),
+    *expand("resources/demo/{movie}.tif", movie=DEMO_MOVIES),
+}
+
+# what some rules can do without
+FOR_SCENES = ["scenes", "scene_size_px", "held_out_scenes", "density_per_um2"]
+FOR_FCN = ["fcn_steps", "fcn_batch"]
+FOR_CNN = ["cnn_steps", "cnn_batch"]
+FOR_FITTING = [*FOR_FCN, *FOR_CNN, "learning_rate"]
+PHYSICS = [
+    "frame_interval_s",
+    "exposure_s",
+    "bead_diameter_um",
+    "bead_diameter_cv",
+    "temperature_c",
+    "temperature_sd_c",
+    "viscosity_pa_s",
+]
+
+try:
+    if workflow.is_main_process:
+        analysis = settings.check(config, Path(), DEMO_FILES.__contains__)
+    else:  # a job, which need not open every file again
+        analysis = settings.load_analysis(config, Path())
+except settings.InputErrors as error:
+    raise WorkflowError(str(error)) from None
+
+STACKS = analysis.stacks.to_dict("records")
+MOVIES = {
+    row["acquisition"]: row
+    for row in analysis.acquisitions.reset_index().to_dict("records")
+}
+
+
+wildcard_constraints:
+    optics="[^/]+",
+    acquisition="[^/]+",
+
+
+def setting(section, without=()):
+    """A section of the config, less the keys without influence: a change of theirs need not run a job again.
+
+    The preset is never among them, since the numbers that it stands for are.
+    """
+    return without_keys(analysis.config[section], ["preset", *without])
+
+
+def without_keys(values, unused):
+    return {key: value for key, value in values.items() if key not in unused}
+
+
+def stacks(wildcards):
+    """The sheet's rows of the optics, each with the stack's `files`."""
+    return [
+        {**row, "files": analysis.files_of(row["path"])}
+        for row in STACKS
+        if row["optics"] == wildcards.optics
+    ]
+
+
+def stack_files(wildcards):
+    return [file for stack in stacks(wildcards) for file in stack["files"]]
+
+
+def acquisition(wildcards):
+    """The sheet's row of the acquisition, its camera included."""
+    return MOVIES[wildcards.acquisition]
+
+
+def imaging(wildcards):
+    """What localizing needs of that row: a corrected temperature need not localize again."""
+    return without_keys(MOVIES[wildcards.acquisition], PHYSICS)
+
+
+def movie_files(wildcards):
+    return analysis.files_of(MOVIES[wildcards.acquisition]["path"])
+
+
+def of_optics(file):
+    """The file that an acquisition uses of its optics."""
+    return lambda wildcards: "results/optics/{optics}/{file}".format(
+        optics=MOVIES[wildcards.acquisition]["optics"], file=file
+    )
+
+
+def training_camera(wildcards):
+    """The camera whose noise the networks learn: of the optics' first movie, or of its first stack if it has no movie."""
+    movies = [row for row in MOVIES.values() if row["optics"] == wildcards.optics]
+    row = (movies or stacks(wildcards))[0]
+    camera = ["offset_adu", "gain_e_per_adu", "read_noise_e", "em_gain"]
+    return {key: row[key] for key in camera}
+
+
+def blur_um(row):
+    """Motion blur of a movie in µm, rms; rounded, so that a slightly corrected temperature trains nothing again."""
+    bead = row["bead_diameter_um"], row["temperature_c"], row["viscosity_pa_s"]
+    return round(motion_blur_um(stokes_einstein(*bead)[0], row["exposure_s"]), 2)
+
+
+def blur_of(row):
+    """Motion blur of an acquisition in µm, rms; rounded, so that a slightly corrected temperature trains nothing again."""
+    size = row["bead_diameter_um"], row["temperature_c"], row["viscosity_pa_s"]
+    return round(motion_blur_um(stokes_einstein(*size)[0], row["exposure_s"]), 2)
+
+
+def movie_blur(wildcards):
+    return blur_of(MOVIES[wildcards.acquisition])
+
+
+def optics_blur(wildcards):
+    """The largest motion blur of the acquisitions of an optics; 0 if it has none."""
+    movies = [row for row in MOVIES.values() if row["optics"] == wildcards.optics]
+    return max(map(blur_of, movies), default=0.0)
+
+
+def all_inputs(wildcards):
+    """Every bead stack and movie, in the sheets' order."""
+    paths = [row["path"] for row in [*STACKS, *MOVIES.values()]]
+    return [file for path in dict.fromkeys(paths) for file in analysis.files_of(path)]
+
+
+def demo_seed(name):
+    """A seed of its own for each file of the demo, from the config's seed."""
+    names = [*DEMO_STACKS, *DEMO_MOVIES]
+    return 100 * analysis.config["training"]["seed"] + names.index(name)
+
+
+def captions():
+    """Checksums of the report's texts, so that a changed text makes the report again."""
+    texts = Path(workflow.basedir, "workflow", "report").glob("*.rst")
+    return {text.name: checksum(text) for text in sorted(texts)}

@@ -1,0 +1,1 @@
+"""Three-dimensional tracks of defocused fluorescent beads: pure functions on arrays and tables."""

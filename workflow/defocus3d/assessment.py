@@ -1,0 +1,140 @@
+"""The networks put to the test on held-out scenes and on the user's own held-out beads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from defocus3d import evaluation
+from defocus3d.beads import Stack
+from defocus3d.camera import Camera
+from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table, row
+from defocus3d.localization import CONTEXT_PROBABILITY, Calibration, Localizer
+from defocus3d.psf import PSF, crlb
+from defocus3d.scenes import Scenes
+
+CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
+Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
+FEWEST_MATCHED = 3  # pairs that a slope needs
+
+
+def _noisy(scenes: Scenes, which, camera: Camera, seed: int) -> np.ndarray:
+    return camera.detect(scenes.images[which].astype(np.float32), np.random.default_rng([seed, 9]))
+
+
+def _truth(scenes: Scenes, which) -> pd.DataFrame:
+    """Beads of the scenes `which`, `frame` counting them, with each scene's density and background."""
+    beads = scenes.beads[scenes.beads["scene"].isin(which)]
+    frame = beads["scene"].map({scene: k for k, scene in enumerate(which)})
+    beads = beads.assign(frame=frame, density=scenes.density_per_um2[beads["scene"]], level=scenes.background_e[beads["scene"]])
+    return in_frame(beads, scenes.images.shape[1] * scenes.pixel_size_um, scenes.pixel_size_um)
+
+
+def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict, refine: str) -> tuple[Localizer, np.ndarray]:
+    """A localizer with threshold and uncertainties calibrated on a part of the held-out scenes, and the indices of the other scenes."""
+    part = np.arange(max(1, int(CALIBRATION_SHARE * len(scenes))))
+    images, truth = _noisy(scenes, part, camera, training["seed"]), _truth(scenes, part)
+    ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
+    start = Calibration(0.5, {"networks": [1.0] * 3, "refined": [1.0] * 3}, psf.pixel_size_um, psf.axial_range_um, *ranges)
+    localizer = Localizer(*networks, psf, camera, start)
+    found = localizer.networks(images, CONTEXT_PROBABILITY)
+    threshold = evaluation.best_threshold(truth, found, psf.axial_range_um)
+    inside = truth[truth["z_um"].between(*psf.axial_range_um)]
+    scales = {"networks": _scale(inside, found[found["probability"] >= threshold]), "refined": [1.0] * 3}
+    localizer = replace(localizer, calibration=replace(start, threshold=threshold, sigma_scale=scales))
+    if refine == "mle":
+        refined = localizer.locate(images, refine)
+        scales = {**scales, "refined": _scale(inside, refined[refined["flag"] == 0])}
+        localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
+    return localizer, np.arange(len(part), len(scenes))
+
+
+def _scale(truth: pd.DataFrame, found: pd.DataFrame) -> list[float]:
+    pairs = pairs_table(truth, found)
+    errors, sigmas = (pairs[[f"{kind}_{a}_um" for a in AXES]].to_numpy() for kind in ("error", "sigma"))
+    return evaluation.sigma_scale(errors, sigmas)
+
+
+def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed: int) -> list[dict]:
+    """Rows of evaluation.csv on the held-out scenes `which`: all, and over z, density and brightness; networks, then refined."""
+    images, truth = _noisy(scenes, which, localizer.camera, seed), _truth(scenes, which)
+    low, high = localizer.calibration.axial_range_um
+    bound = _bounds(localizer, truth)
+    truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
+    rows = []
+    for stage, mode in [("networks", "none"), ("refined", "mle")][: 2 if refine == "mle" else 1]:
+        found = localizer.locate(images, mode)
+        found = found[found["flag"] == 0]
+        for axis, column, edges in [
+            ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),
+            ("density_per_um2", "density", np.geomspace(*localizer.calibration.density_per_um2, DENSITY_BINS + 1)),
+            ("photons", "photons", np.geomspace(*localizer.calibration.photons, PHOTON_BINS + 1)),
+        ]:  # fmt: skip
+            for start, stop in zip(edges[:-1], edges[1:]):
+                rows.append(_bin(stage, axis, column, start, stop, truth, found, (low, high)))
+    return rows
+
+
+def _bin(stage, axis, column, start, stop, truth, found, axial_range_um) -> dict:
+    """One row: by density, whole frames belong to a bin; by z or brightness, beads do, and localizations by their own value."""
+    if axis == "density_per_um2":
+        frames = truth.loc[truth["density"].between(start, stop), "frame"].unique()
+        truth, found = truth[truth["frame"].isin(frames)], found[found["frame"].isin(frames)]
+    inside = truth[truth["z_um"].between(*axial_range_um)]
+    pairs = pairs_table(inside, found)
+    counts = jaccard(truth, found, axial_range_um)
+    if axis in ("z_um", "photons"):
+        pairs = pairs[pairs[column].between(start, stop)]
+        n_truth, n_found = int(inside[column].between(start, stop).sum()), int(found[column].between(start, stop).sum())
+        matched = len(pairs)
+        union = max(n_truth + n_found - matched, matched)  # a bead may be found just beyond the bin's edge
+        counts = {"n_truth": n_truth, "n_found": n_found, "n_matched": matched, "jaccard": matched / union if union else np.nan,
+                  "recall": matched / n_truth if n_truth else np.nan, "precision": min(1.0, matched / n_found) if n_found else np.nan}  # fmt: skip
+    return row("scenes", stage, axis, start, stop, counts, pairs)
+
+
+def _bounds(localizer: Localizer, truth: pd.DataFrame) -> np.ndarray:
+    """CRLB (beads, 3) of each bead as if it were alone; NaN outside the measured planes.
+
+    The bound varies smoothly: it is computed on a grid of z, brightness and background, and interpolated in its logarithm.
+    """
+    from scipy.interpolate import RegularGridInterpolator
+
+    z = np.linspace(*localizer.psf.z_range_um, 41)
+    photons = np.geomspace(truth["photons"].min(), truth["photons"].max() + 1, 6)
+    level = np.geomspace(truth["level"].min(), truth["level"].max() + 1e-3, 4)
+    grid = np.stack([np.stack([crlb(localizer.psf, z, n, b, localizer.camera) for b in level], axis=1) for n in photons], axis=1)
+    points = np.column_stack([truth["z_um"], np.log(truth["photons"]), np.log(truth["level"])])
+    return np.exp(RegularGridInterpolator((z, np.log(photons), np.log(level)), np.log(grid), bounds_error=False)(points))
+
+
+def assess_beads(localizer: Localizer, stack: Stack, beads: pd.DataFrame, refine: str) -> list[dict]:
+    """Rows of evaluation.csv for the held-out beads of a stack, found in its planes as in a movie: all, and over z.
+
+    The truth of z is the stage position, counted from where the bead is in focus; of x and y, the place registered over the whole
+    stack. `slope_z` is that of the found z against the stage position.
+    """
+    mine = beads[(beads["stack"] == stack.name) & (beads["role"] == "held_out")]
+    low, high = localizer.calibration.axial_range_um
+    planes = np.arange(len(stack.stage_um))
+    truth = mine[["x_um", "y_um", "photons"]].merge(pd.DataFrame({"frame": planes, "stage": stack.stage_um}), how="cross")
+    truth["z_um"] = truth["stage"] - np.repeat(mine["z_um"].to_numpy(), len(planes))
+    truth = truth[truth["z_um"].between(low, high)].reset_index(drop=True)
+    if truth.empty:
+        return []
+    local = replace(localizer, camera=stack.camera)
+    rows = []
+    for stage, mode in [("networks", "none"), ("refined", "mle")][: 2 if refine == "mle" else 1]:
+        found = pd.concat([local.locate(stack.images[k : k + 1], mode).assign(frame=k) for k in planes], ignore_index=True)
+        found = found[found["flag"] == 0]
+        pairs = pairs_table(truth, found, axial_um=high - low)
+        edges = np.linspace(low, high, Z_BINS + 1)
+        for axis, start, stop in [("all", np.nan, np.nan), *(("z_um", a, b) for a, b in zip(edges[:-1], edges[1:]))]:
+            chosen = pairs if axis == "all" else pairs[pairs["z_um"].between(start, stop)]
+            n = len(truth) if axis == "all" else int(truth["z_um"].between(start, stop).sum())
+            counts = {"n_truth": n, "n_found": len(chosen), "n_matched": len(chosen), "recall": len(chosen) / n if n else np.nan}
+            out = row("held_out_beads", stage, axis, start, stop, counts, chosen)
+            if len(chosen) >= FEWEST_MATCHED and axis == "all":
+                out["slope_z"] = float(np.polyfit(chosen["z_um"], chosen["z_um"] + chosen["error_z_um"], 1)[0])
+            rows.append(out)
+    return rows

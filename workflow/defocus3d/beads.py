@@ -1,0 +1,439 @@
+"""Beads of z-stacks: found, judged, registered to sub-pixel, and pooled into one PSF."""
+
+from dataclasses import dataclass, field, replace
+
+import numba
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, median_filter, shift
+from scipy.spatial import cKDTree
+from skimage.feature import peak_local_max
+
+from defocus3d.camera import Camera
+from defocus3d.frames import InputError
+from defocus3d.psf import PSF, gradients
+
+KNOT_STEP_UM = 0.1  # planes of the PSF lie no closer: well below the depth of field of any objective, and it averages noise
+AUTO_MARGIN_UM = 0.3  # an axial range of `auto` ends this far within what the stacks cover
+RANGE_MARGIN_UM = 0.7  # the PSF reaches this far beyond the axial range, where the stacks do
+FOOTPRINT_PX = (8, 40)  # bounds of the footprint's radius
+ENCLOSED = 0.95  # share of a bead's photons within the footprint, at the ends of the range
+ROUNDS = 8  # of registering and pooling; the PSF changes by less than its noise afterwards
+
+
+class NoBeadError(InputError):
+    """No bead of the stacks can serve; the message says why."""
+
+
+@dataclass
+class Stack:
+    """A z-stack in photoelectrons.
+
+    Attributes
+    ----------
+    name : str
+        As the sheet gives it.
+    images : array (planes, rows, columns), float32
+        Photoelectrons.
+    stage_um : array (planes,)
+        Stage position of each plane, in the direction of growing z.
+    camera : Camera
+    saturation_e : float
+        Pixels from here on are saturated.
+    """
+
+    name: str
+    images: np.ndarray
+    stage_um: np.ndarray
+    camera: Camera
+    saturation_e: float = np.inf
+    background_e: np.ndarray = field(default=None)
+
+
+def find(stack: Stack, detection_snr: float, spacing_px: int = 6) -> np.ndarray:
+    """Rough places of all beads of a stack, pixels, shape (n, 2) as y, x; brightest first.
+
+    A bead is a peak of the maximum over the planes, smoothed to the width of a sharp bead, that stands `detection_snr` times the
+    noise above the local background.
+    """
+    sharp = gaussian_filter(stack.images, (0, 1.5, 1.5)).max(axis=0)
+    relief = sharp - median_filter(sharp, size=31, mode="reflect")
+    noise = 1.4826 * np.median(abs(relief - np.median(relief))) + 1e-6
+    peaks = peak_local_max(relief, min_distance=spacing_px, threshold_abs=detection_snr * noise, exclude_border=False)
+    strengths = relief[tuple(peaks.T)]
+    # in a field of few beads the noise is far below the beads: what is 50 times dimmer than the typical bead is a ghost
+    return peaks[strengths > 0.02 * np.median(strengths)] if len(peaks) else peaks.reshape(0, 2)
+
+
+def measure_background(stack: Stack, places: np.ndarray, clear_px: int) -> np.ndarray:
+    """Background of each plane in photoelectrons: the median of what is farther than `clear_px` from every bead."""
+    rows, columns = stack.images.shape[1:]
+    grid = np.indices((rows, columns)).reshape(2, -1).T
+    far = cKDTree(places).query(grid, distance_upper_bound=clear_px)[0] == np.inf if len(places) else np.ones(len(grid), bool)
+    if far.mean() < 0.02:  # crowded: the darkest tenth stands for the background
+        return np.percentile(stack.images.reshape(len(stack.images), -1), 10, axis=1)
+    return np.median(stack.images.reshape(len(stack.images), -1)[:, far], axis=1)
+
+
+def focus_of(stack: Stack, place) -> tuple[float, float, float]:
+    """Stage position of best focus in µm, and y, x in pixels there, of the bead near `place`; good to a fraction of a plane."""
+    y, x = place
+    top, left = max(y - 3, 0), max(x - 3, 0)
+    box = stack.images[:, top : y + 4, left : x + 4]
+    peak = gaussian_filter1d(gaussian_filter(box, (0, 1, 1)).max(axis=(1, 2)), 0.2 / abs(np.diff(stack.stage_um).mean()))
+    best = int(np.argmax(peak))
+    shift = 0.0
+    if 0 < best < len(peak) - 1:
+        before, at, after = peak[best - 1 : best + 2]
+        shift = 0.5 * (before - after) / min(before - 2 * at + after, -1e-9)
+    stage = np.interp(best + shift, np.arange(len(peak)), stack.stage_um)
+    image = box[best] - np.median(stack.images[best])
+    image = np.clip(image - 0.2 * image.max(), 0, None)
+    rows, columns = np.indices(image.shape)
+    total = max(image.sum(), 1e-9)
+    return stage, top + (rows * image).sum() / total, left + (columns * image).sum() / total
+
+
+def footprint(stacks: list[Stack], beads: pd.DataFrame, axial_range_um) -> int:
+    """Radius in pixels that holds 95 % of a bead's photons at the ends of the axial range, within bounds.
+
+    From the azimuthal mean of what lies closer to the bead than to any other.
+    """
+    widest = 0.0
+    radius = np.arange(FOOTPRINT_PX[1] + 8)
+    for end in axial_range_um:
+        profile, count = np.zeros(len(radius)), np.zeros(len(radius))
+        for bead in beads.itertuples():
+            stack = stacks[bead.stack]
+            plane = int(np.argmin(abs(stack.stage_um - bead.focus_um - end)))
+            image = stack.images[plane] - stack.background_e[plane]
+            rows, columns, distance, mine = _territory(bead, beads, stack, len(radius) - 1)
+            ring = np.minimum(distance[mine].astype(int), len(radius) - 1)
+            profile += np.bincount(ring, image[rows, columns][mine], minlength=len(radius)) / bead.photons
+            count += np.bincount(ring, minlength=len(radius))
+        mean = np.where(count > 0, profile / np.maximum(count, 1), 0.0)
+        enclosed = np.maximum.accumulate(np.cumsum((mean - np.median(mean[-8:])) * (radius + 0.5)))
+        widest = max(widest, float(np.searchsorted(enclosed, ENCLOSED * enclosed[-1])))
+    return int(np.clip(np.ceil(widest) + 3, *FOOTPRINT_PX))
+
+
+def _territory(bead, beads, stack, reach):
+    """Rows, columns, distances of the square around a bead, and which of its pixels lie closer to it than to another bead."""
+    y, x = int(round(bead.y_px)), int(round(bead.x_px))
+    rows = slice(max(y - reach, 0), min(y + reach + 1, stack.images.shape[1]))
+    columns = slice(max(x - reach, 0), min(x + reach + 1, stack.images.shape[2]))
+    yy, xx = np.mgrid[rows, columns]
+    distance = np.hypot(yy - bead.y_px, xx - bead.x_px)
+    others = beads[(beads["stack"] == bead.stack) & (beads.index != bead.Index)]
+    near = others[np.hypot(others["y_px"] - bead.y_px, others["x_px"] - bead.x_px) < 2 * reach]
+    mine = np.ones(distance.shape, bool)
+    for other in near.itertuples():
+        mine &= distance < np.hypot(yy - other.y_px, xx - other.x_px)
+    return rows, columns, distance, mine
+
+
+def register(data, stage_um, variance, mask, psf: PSF, start, steps: int = 6) -> tuple[np.ndarray, float]:
+    """Place of one bead and its misfit: (x, y in pixels from the middle, focus in µm, photons, extra background), residual.
+
+    Gauss-Newton on all planes at once of `data` (planes, n, n) less background, weighted by `variance`; `mask` (n, n) leaves out what
+    belongs to others. The residual is the rms misfit over the mask, relative to the rms of the model.
+    """
+    place = np.array(start, float)
+    low, high = psf.z_range_um
+    limit = np.array([1.0, 1.0, 0.3, np.inf, np.inf])  # half an airy disc, a depth of field: no leap out of the basin
+    for _ in range(steps):
+        x, y, focus, photons, extra = place
+        z = stage_um - focus
+        inside = np.flatnonzero((z >= low) & (z <= high))
+        normal, gradient, misfit, power = _normal_equations(
+            psf.coefficients, x, y, psf.knots_of(z[inside])[0], inside, data, variance, mask, photons, extra, psf.z_step_um
+        )
+        step = np.linalg.lstsq(normal, gradient, rcond=1e-10)[0]
+        place = place + np.clip(step, -limit, limit)
+        if abs(step[:2]).max() < 1e-3 and abs(step[2]) < 1e-4:
+            break
+    return place, float(np.sqrt(misfit / max(power, 1e-30)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _normal_equations(coefficients, x, y, knots, planes, data, variance, mask, photons, extra, z_step_um):
+    """Curvature and gradient of the weighted squares for (x, y, focus, photons, extra); summed squares of misfit and of model."""
+    size = data.shape[1]
+    normal, gradient, row = np.zeros((5, 5)), np.zeros(5), np.ones(5)
+    misfit, power = 0.0, 0.0
+    for k in range(len(knots)):
+        unit = gradients(coefficients, x, y, knots[k], size)
+        for i in range(size):
+            for j in range(size):
+                if mask[i, j]:
+                    row[0] = photons * unit[1, i, j]
+                    row[1] = photons * unit[2, i, j]
+                    row[2] = -photons / z_step_um * unit[3, i, j]
+                    row[3] = unit[0, i, j]
+                    residual = data[planes[k], i, j] - photons * unit[0, i, j] - extra
+                    weight = 1.0 / variance[planes[k], i, j]
+                    misfit += residual * residual
+                    power += (photons * unit[0, i, j]) ** 2
+                    for p in range(5):
+                        gradient[p] += weight * row[p] * residual
+                        for q in range(5):
+                            normal[p, q] += weight * row[p] * row[q]
+    return normal, gradient, misfit, power
+
+
+@dataclass
+class Pool:
+    """Stacks, a table of their beads, and the PSF that explains them; `improve` makes one round of registering and pooling."""
+
+    stacks: list[Stack]
+    beads: pd.DataFrame
+    psf: PSF
+
+    def neighbours(self, bead, rows, columns):
+        """Expected photoelectrons (planes, rows, columns) of all other beads in the square around a bead."""
+        stack = self.stacks[bead.stack]
+        others = self.beads[(self.beads["stack"] == bead.stack) & (self.beads.index != bead.Index)]
+        reach = 2 * self.psf.radius_px + 2
+        near = others[(abs(others["y_px"] - bead.y_px) < reach) & (abs(others["x_px"] - bead.x_px) < reach)]
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        out = np.zeros((len(stack.stage_um), *shape))
+        if len(near):
+            pixel = self.psf.pixel_size_um
+            for k, stage in enumerate(stack.stage_um):
+                out[k] = self.psf.image((near["x_px"] - columns.start) * pixel, (near["y_px"] - rows.start) * pixel,
+                                        stage - near["focus_um"], shape, near["photons"])  # fmt: skip
+        return out
+
+    def around(self, bead):
+        """Data less background and neighbours, variance, mask, middle (row, column) of the square around a bead."""
+        stack, reach = self.stacks[bead.stack], self.psf.radius_px
+        row, column = int(round(bead.y_px)), int(round(bead.x_px))
+        rows, columns, distance, mine = _territory(bead, self.beads, stack, reach)
+        pad = ((0, 0), (rows.start - row + reach, row + reach + 1 - rows.stop),
+               (columns.start - column + reach, column + reach + 1 - columns.stop))  # fmt: skip
+        data = stack.images[:, rows, columns] - stack.background_e[:, None, None] - self.neighbours(bead, rows, columns)
+        variance = stack.camera.variance(np.maximum(stack.images[:, rows, columns], stack.background_e[:, None, None]))
+        variance = gaussian_filter(variance, (0, 1.5, 1.5)) + 1e-3  # not the noisy pixel itself, which would bias the fit low
+        mask = mine & (distance <= reach)
+        return np.pad(data, pad), np.pad(variance, pad, constant_values=1.0), np.pad(mask, pad[1:]), (row, column)
+
+    def register_all(self) -> None:
+        """Register every bead against the PSF; sets x_px, y_px, focus_um, photons, extra_e, residual."""
+        for bead in self.beads[~self.beads["reason"].isin(["border", "saturated"])].itertuples():
+            data, variance, mask, (row, column) = self.around(bead)
+            start = (bead.x_px - column, bead.y_px - row, bead.focus_um, bead.photons, bead.extra_e)
+            (x, y, focus, photons, extra), residual = register(
+                data, self.stacks[bead.stack].stage_um, variance, mask, self.psf, start
+            )
+            if photons <= 0 or max(abs(x), abs(y)) > 4 or not np.isfinite(residual):
+                self.beads.loc[bead.Index, ["residual", "photons"]] = np.inf, max(photons, 1.0)
+                continue
+            columns = ["x_px", "y_px", "focus_um", "photons", "extra_e", "residual"]
+            self.beads.loc[bead.Index, columns] = column + x, row + y, focus, photons, extra, residual
+
+    def pool(self, role: str) -> None:
+        """Add to the PSF what it leaves unexplained, averaged over the beads of `role` at their registered places."""
+        psf = self.psf
+        total, weight = np.zeros(psf.values.shape), np.zeros(psf.values.shape)
+        half = psf.radius_px
+        for bead in self.beads[self.beads["role"] == role].itertuples():
+            stack = self.stacks[bead.stack]
+            data, _, mask, (row, column) = self.around(bead)
+            x, y = bead.x_px - column, bead.y_px - row
+            z = stack.stage_um - bead.focus_um
+            knots = psf.knots_of(z)[0]
+            model = np.stack([gradients(psf.coefficients, x, y, knot, 2 * half + 1)[0] for knot in knots])
+            residual = (data - bead.extra_e) / bead.photons - model
+            plane_step = float(np.mean(np.diff(stack.stage_um)))
+            residual = gaussian_filter1d(residual, max(0.4 * psf.z_step_um / plane_step, 0.01), axis=0, mode="nearest")
+            planes = (psf.z_um + bead.focus_um - stack.stage_um[0]) / plane_step
+            covered = (planes >= -0.5) & (planes <= len(z) - 0.5)
+            knots = np.arange(2 * half + 1)
+            at = np.meshgrid(planes[covered], knots + y, knots + x, indexing="ij")
+            known = map_coordinates(mask.astype(np.float32), [at[1][0], at[2][0]], order=1) > 0.99
+            moved = map_coordinates(residual, at, order=1, mode="nearest")
+            total[covered] += bead.photons * moved * known
+            weight[covered] += bead.photons * known
+        values = psf.values + np.where(weight > 0, total / np.maximum(weight, 1e-9), 0.0)
+        self.psf = _normalised(denoised(values), psf)
+
+    def recentre(self) -> None:
+        """Set z = 0 at best focus, where the image is sharpest (largest sum of squares), and x = y = 0 at its centroid there."""
+        psf = self.psf
+        sharpness = gaussian_filter1d((psf.values**2).sum(axis=(1, 2)), 1.0)
+        best = int(np.clip(np.argmax(sharpness), 1, len(sharpness) - 2))
+        before, at, after = sharpness[best - 1 : best + 2]
+        best_um = psf.z_um[best] + 0.5 * (before - after) / (before - 2 * at + after) * psf.z_step_um
+        core = np.clip(psf.values[best] - 0.2 * psf.values[best].max(), 0, None)
+        v, u = np.indices(core.shape) - psf.radius_px
+        dy, dx = (v * core).sum() / core.sum(), (u * core).sum() / core.sum()
+        values = shift(psf.values, (0, -dy, -dx), order=3)
+        self.psf = replace(psf, values=values, z_first_um=psf.z_first_um - best_um)
+        self.beads[["x_px", "y_px", "focus_um"]] += (dx, dy, best_um)
+
+
+def denoised(values: np.ndarray) -> np.ndarray:
+    """`values` (planes, n, n) with each plane Wiener-filtered: no symmetry is assumed, only that noise is white.
+
+    A noisy template pulls fits towards half-pixel places, where interpolation smooths its noise (pixel locking). The gain
+    S / (S + N) depends on the spatial frequency's length alone; N is the power beyond 90 % of the corner frequency, where optics
+    that a camera samples properly pass nothing.
+    """
+    n = values.shape[1]
+    window = np.pad(values, ((0, 0), (0, n // 2), (0, n // 2)), mode="constant")
+    spectrum = np.fft.rfft2(window)
+    rows, columns = np.fft.fftfreq(window.shape[1])[:, None], np.fft.rfftfreq(window.shape[2])[None, :]
+    length = np.hypot(rows, columns)
+    shell = np.rint(length * window.shape[1]).astype(int)
+    count = np.bincount(shell.ravel())
+    for plane in spectrum:
+        power = np.bincount(shell.ravel(), (abs(plane) ** 2).ravel()) / count
+        noise = (abs(plane[length > 0.9 * np.sqrt(0.5)]) ** 2).mean()
+        gain = np.clip(1 - noise / np.maximum(gaussian_filter1d(power, 1.0, mode="nearest"), 1e-30), 0, 1)
+        plane *= gain[shell]
+    return np.fft.irfft2(spectrum, s=window.shape[1:])[:, :n, :n]
+
+
+def _normalised(values, psf: PSF) -> PSF:
+    """The PSF of `values`, faded out over its last two pixels and scaled to sum to 1 where it is sharpest."""
+    half = values.shape[1] // 2
+    distance = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1])
+    values = values * np.clip((half + 0.5 - distance) / 2, 0, 1)
+    sharpest = int(np.argmax((values**2).sum(axis=(1, 2))))
+    return replace(psf, values=values / values[sharpest].sum())
+
+
+def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, settings: dict, seed: int) -> tuple[PSF, pd.DataFrame]:
+    """The PSF of one optics, and a table of all beads found.
+
+    Parameters
+    ----------
+    stacks : list of Stack
+    pixel_size_um : float
+    axial_range_um : (float, float) or "auto"
+        The range that localization will cover; the PSF reaches a little beyond it. "auto": what the stacks cover, less a margin.
+    settings : dict
+        `footprint_um` (number or "auto"), `held_out_fraction`, `detection_snr`.
+    seed : int
+        Draws the held-out beads, which are registered but not pooled.
+
+    Returns
+    -------
+    PSF, and a DataFrame with columns stack (index), bead, x_px, y_px, focus_um, photons, extra_e, residual, reason, role.
+
+    Raises
+    ------
+    NoBeadError
+        Where no bead is found, or none can be used.
+    """
+    beads = _candidates(stacks, settings["detection_snr"])
+    if axial_range_um == "auto":
+        ends = np.array([[stacks[b.stack].stage_um[k] - b.focus_um for b in beads.itertuples()] for k in (0, -1)])
+        axial_range_um = np.round(np.median(ends, axis=1) + (AUTO_MARGIN_UM, -AUTO_MARGIN_UM), 2)
+    if settings["footprint_um"] == "auto":
+        reach = footprint(stacks, beads, (axial_range_um[0] - 0.3, axial_range_um[1] + 0.3))
+    else:
+        reach = int(np.ceil(settings["footprint_um"] / pixel_size_um))
+    _judge(beads, stacks, reach)
+    _assign_roles(beads, settings["held_out_fraction"], seed)
+    low, high = axial_range_um[0] - RANGE_MARGIN_UM, axial_range_um[1] + RANGE_MARGIN_UM
+    usable = beads[beads["role"] == "psf"]
+    low = max(low, np.median([stacks[b.stack].stage_um[0] - b.focus_um for b in usable.itertuples()]))
+    high = min(high, np.median([stacks[b.stack].stage_um[-1] - b.focus_um for b in usable.itertuples()]))
+    step = max(KNOT_STEP_UM, min(float(np.mean(np.diff(s.stage_um))) for s in stacks))
+    count = int(np.floor((high - low) / step + 1e-6)) + 1
+    pool = Pool(stacks, beads, PSF(np.zeros((count, 2 * reach + 1, 2 * reach + 1)), pixel_size_um, low, step, tuple(axial_range_um)))
+    pool.pool("psf")
+    for _ in range(ROUNDS):
+        pool.register_all()
+        _reject_odd(beads)
+        pool.pool("psf")
+    pool.recentre()
+    pool.register_all()
+    return pool.psf, beads
+
+
+def load_stack(row: dict, frames) -> Stack:
+    """The stack of a row of the sheet, read from opened `frames` whose camera is the row's."""
+    stage = row["z_direction"] * row["z_step_um"] * np.arange(len(frames))
+    images = frames.read(0, len(frames))
+    order = np.argsort(stage)
+    full = float(frames.camera.to_photoelectrons(frames.saturation_adu))
+    return Stack(row["path"], images[order], stage[order], frames.camera, full)
+
+
+def bead_table(beads: pd.DataFrame, stacks: list[Stack], pixel_size_um: float) -> pd.DataFrame:
+    """`beads` as beads.csv has them: places in µm, `z_um` the stage position of best focus, `background_e` there."""
+    level = [np.interp(b.focus_um, stacks[b.stack].stage_um, stacks[b.stack].background_e) for b in beads.itertuples()]
+    return pd.DataFrame({
+        "stack": [stacks[k].name for k in beads["stack"]], "bead": beads["bead"], "x_um": beads["x_px"] * pixel_size_um,
+        "y_um": beads["y_px"] * pixel_size_um, "z_um": beads["focus_um"], "photons": beads["photons"], "background_e": level,
+        "kept": beads["role"] != "rejected", "role": beads["role"], "reason": beads["reason"], "residual": beads["residual"],
+    })  # fmt: skip
+
+
+def _candidates(stacks, detection_snr) -> pd.DataFrame:
+    """All peaks of all stacks with first guesses; sets each stack's background."""
+    rows = []
+    for index, stack in enumerate(stacks):
+        places = find(stack, detection_snr)
+        stack.background_e = measure_background(stack, places, clear_px=FOOTPRINT_PX[1])
+        for number, place in enumerate(places):
+            focus, y, x = focus_of(stack, place)
+            plane = int(np.argmin(abs(stack.stage_um - focus)))
+            box = stack.images[plane, max(place[0] - 5, 0) : place[0] + 6, max(place[1] - 5, 0) : place[1] + 6]
+            photons = float(np.clip((box - stack.background_e[plane]).sum(), 1, None))
+            rows.append((index, number, x, y, focus, photons, 0.0, np.nan, ""))
+    columns = ["stack", "bead", "x_px", "y_px", "focus_um", "photons", "extra_e", "residual", "reason"]
+    if not rows:
+        raise NoBeadError("no bead was found in the stacks: is the stack in focus somewhere, and is the camera's offset right? "
+                          "Dim beads: lower beads.detection_snr")  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _judge(beads: pd.DataFrame, stacks, reach: int) -> None:
+    """Set `reason` of beads that cannot serve: border, saturated, pair, out of focus range."""
+    for index, stack in enumerate(stacks):
+        mine = beads.index[beads["stack"] == index]
+        if len(mine) == 0:
+            continue
+        places = beads.loc[mine, ["y_px", "x_px"]].to_numpy()
+        rows, columns = stack.images.shape[1:]
+        nearest = cKDTree(places).query(places, k=2)[0][:, 1] if len(places) > 1 else np.full(len(places), np.inf)
+        for bead, (y, x), gap in zip(mine, places, nearest):
+            row, column = int(round(y)), int(round(x))
+            core = stack.images[:, max(row - 5, 0) : row + 6, max(column - 5, 0) : column + 6]
+            focus = beads.at[bead, "focus_um"]
+            if min(y, x, rows - 1 - y, columns - 1 - x) < 0.75 * reach:
+                beads.at[bead, "reason"] = "border"
+            elif core.max() >= stack.saturation_e:
+                beads.at[bead, "reason"] = "saturated"
+            elif gap < 0.9 * reach:
+                beads.at[bead, "reason"] = "pair"
+            elif not stack.stage_um[1] < focus < stack.stage_um[-2]:
+                beads.at[bead, "reason"] = "not in focus within the stack"
+    if not (beads["reason"] == "").any():
+        counts = ", ".join(f"{n} {reason}" for reason, n in beads["reason"].value_counts().items())
+        raise NoBeadError(f"none of {len(beads)} beads can be used ({counts}): record a stack of fewer, isolated, unsaturated beads")
+
+
+def _assign_roles(beads: pd.DataFrame, held_out_fraction: float, seed: int) -> None:
+    """Set `role`: psf, held_out (drawn by `seed`; none where fewer than three beads are left) or rejected."""
+    beads["role"] = "rejected"
+    kept = beads.index[beads["reason"] == ""].to_numpy()
+    out = int(round(held_out_fraction * len(kept))) if len(kept) >= 3 else 0
+    chosen = np.random.default_rng(seed).permutation(kept)
+    beads.loc[chosen[out:], "role"] = "psf"
+    beads.loc[chosen[:out], "role"] = "held_out"
+
+
+def _reject_odd(beads: pd.DataFrame) -> None:
+    """Reject beads whose misfit or brightness stands out from the others'; never more than a third of those that are left."""
+    serving = beads[beads["role"] != "rejected"]
+    typical, brightness = serving["residual"].median(), serving["photons"].median()
+    spread = 1.4826 * (serving["residual"] - typical).abs().median()
+    odd = (serving["residual"] > typical + max(6 * spread, typical)) | ~np.isfinite(serving["residual"])
+    odd |= (serving["photons"] > 3 * brightness) | (serving["photons"] < brightness / 3)
+    worst = serving[odd].sort_values("residual", ascending=False).index[: len(serving) // 3]
+    beads.loc[worst, "role"] = "rejected"
+    beads.loc[worst, "reason"] = "odd shape or brightness"

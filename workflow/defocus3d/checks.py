@@ -1,0 +1,195 @@
+"""What has to hold between the rows of the sheets, and in the files that they name."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from defocus3d import schemas
+from defocus3d.camera import Camera
+from defocus3d.frames import InputError, files_of, open_frames
+from defocus3d.sheets import Sheet
+
+FEWEST_PLANES = 4  # of a bead stack: a cubic spline over z needs as many
+FEWEST_FRAMES = 2  # of a movie: one frame shows no motion
+WATER_C = (0, 100)  # where the viscosity of water is known
+SAME = 1e-6  # relative difference of two pixel sizes that are the same number
+
+
+def between_rows(stacks: Sheet, acquisitions: Sheet) -> list[str]:
+    """What is wrong with rows that are right on their own; cells that are None were reported before and are passed over."""
+    return [
+        *_repeated_stacks(stacks),
+        *_pixel_sizes_of_stacks(stacks),
+        *_repeated_names(acquisitions),
+        *_without_stack(stacks, acquisitions),
+        *_pixel_sizes_of_movies(stacks, acquisitions),
+        *_timing_and_water(acquisitions),
+    ]
+
+
+def _repeated_stacks(stacks: Sheet) -> list[str]:
+    problems, first = [], {}
+    for index, row in enumerate(stacks.rows):
+        key = (row["optics"], row["path"])
+        if None not in key and first.setdefault(key, index) != index:
+            problems.append(
+                f"{stacks.place(index)}: the same stack as in line {stacks.lines[first[key]]}; "
+                "remove one of the two rows"
+            )
+    return problems + _differ_in_case(stacks, "optics")
+
+
+def _repeated_names(acquisitions: Sheet) -> list[str]:
+    problems, first = [], {}
+    for index, row in enumerate(acquisitions.rows):
+        name = row["acquisition"]
+        if name is not None and first.setdefault(name, index) != index:
+            line = acquisitions.lines[first[name]]
+            problems.append(
+                f"{acquisitions.place(index)}, column acquisition: duplicate name `{name}`, used in line {line}; "
+                "give each movie a name of its own"
+            )
+    return problems + _differ_in_case(acquisitions, "acquisition")
+
+
+def _differ_in_case(sheet: Sheet, column: str) -> list[str]:
+    problems, first = [], {}
+    for index, row in enumerate(sheet.rows):
+        name = row[column]
+        if name is not None and first.setdefault(name.lower(), name) != name:
+            other = first[name.lower()]
+            problems.append(
+                f"{sheet.place(index)}, column {column}: `{name}` and `{other}` are one folder on some systems; "
+                "write them alike or rename one"
+            )
+    return problems
+
+
+def _pixel_sizes_of_stacks(stacks: Sheet) -> list[str]:
+    problems, first = [], {}
+    for index, row in enumerate(stacks.rows):
+        optics, size = row["optics"], row["pixel_size_um"]
+        if optics is None or size is None:
+            continue
+        other, line = first.setdefault(optics, (size, stacks.lines[index]))
+        if not math.isclose(size, other, rel_tol=SAME):
+            problems.append(
+                f"{stacks.place(index)}, column pixel_size_um: {size} differs from {other} in line {line}; "
+                "stacks of one optics have one pixel size: correct it, or name the optics differently"
+            )
+    return problems
+
+
+def pixel_sizes(stacks: Sheet) -> dict[str, float]:
+    """Pixel size in µm of each optics, by its first row that has one."""
+    sizes = {}
+    for row in stacks.rows:
+        if row["optics"] is not None and row["pixel_size_um"] is not None:
+            sizes.setdefault(row["optics"], row["pixel_size_um"])
+    return sizes
+
+
+def _without_stack(stacks: Sheet, acquisitions: Sheet) -> list[str]:
+    known = sorted({row["optics"] for row in stacks.rows} - {None})
+    if not known:
+        return []  # the sheet of stacks has a problem of its own
+    return [
+        f"{acquisitions.place(index)}, column optics: `{row['optics']}` has no bead stack in {stacks.name}; "
+        f"add one, or correct the name: {schemas.suggestion(row['optics'], known)}"
+        for index, row in enumerate(acquisitions.rows)
+        if row["optics"] is not None and row["optics"] not in known
+    ]
+
+
+def _pixel_sizes_of_movies(stacks: Sheet, acquisitions: Sheet) -> list[str]:
+    problems, sizes = [], pixel_sizes(stacks)
+    for index, row in enumerate(acquisitions.rows):
+        size, wanted = row["pixel_size_um"], sizes.get(row["optics"])
+        if size is not None and wanted is not None and not math.isclose(size, wanted, rel_tol=SAME):
+            problems.append(
+                f"{acquisitions.place(index)}, column pixel_size_um: {size} differs from {wanted} of its optics `{row['optics']}`; "
+                ""
+                "correct it or leave the cell empty, or record bead stacks at the movie's pixel size"
+            )
+    return problems
+
+
+def _timing_and_water(acquisitions: Sheet) -> list[str]:
+    problems = []
+    for index, row in enumerate(acquisitions.rows):
+        exposure, interval, temperature = row["exposure_s"], row["frame_interval_s"], row["temperature_c"]
+        if exposure is not None and interval is not None and exposure > interval:
+            problems.append(
+                f"{acquisitions.place(index)}, column exposure_s: {exposure} is longer than frame_interval_s, {interval}; "
+                "correct one of the two (both in seconds)"
+            )
+        if temperature is not None and row["viscosity_pa_s"] is None and not WATER_C[0] <= temperature <= WATER_C[1]:
+            problems.append(
+                f"{acquisitions.place(index)}, column temperature_c: water's viscosity is known from {WATER_C[0]} to {WATER_C[1]} °C, "
+                f"not at {temperature:g}; correct it, or give viscosity_pa_s"
+            )
+    return problems
+
+
+def in_files(stacks: Sheet, acquisitions: Sheet, axial_range_um, base: Path, made_by_rules: Callable[[str], bool]) -> list[str]:
+    """What is wrong with the files that the sheets name, by their headers; no image is read.
+
+    Files that `made_by_rules` says a rule will make are passed over while they are absent.
+    """
+    known: dict[str, int | str] = {}
+    problems = []
+    for sheet, check in ((stacks, _stack_length), (acquisitions, _movie_length)):
+        for index, row in enumerate(sheet.rows):
+            path = row["path"]
+            if path is None or (made_by_rules(path) and not any((base / file).exists() for file in files_of(path, base))):
+                continue
+            if path not in known:
+                known[path] = _planes(path, base)
+            found = known[path]
+            what = found if isinstance(found, str) else check(row, found, axial_range_um)
+            if what:
+                again = "; a rule makes this file: delete it to have it made again" if made_by_rules(path) else ""
+                problems.append(f"{sheet.place(index)}, column path: {what}{again}")
+    return problems
+
+
+def _planes(path: str, base: Path) -> int | str:
+    """Number of planes, or what is wrong with the file."""
+    try:
+        with open_frames(path, Camera(), base) as frames:
+            return len(frames)
+    except InputError as error:
+        return str(error)
+
+
+def _stack_length(row: dict, n_planes: int, axial_range_um) -> str:
+    if n_planes < FEWEST_PLANES:
+        return (
+            f"{row['path']}: holds {_planes_in_words(n_planes)}; "
+            f"a bead stack has at least {FEWEST_PLANES}: name the whole stack, or a glob of its planes"
+        )
+    step = row["z_step_um"]
+    if axial_range_um == "auto" or step is None:
+        return ""
+    low, high = axial_range_um
+    covered = (n_planes - 1) * step
+    if covered < (high - low) * (1 - SAME):
+        return (
+            f"{row['path']}: covers {covered:g} µm ({n_planes} planes, {step:g} µm apart), less than axial_range_um, {low:g} to {high:g}; "
+            ""
+            "narrow axial_range_um in the config or set it to auto, correct z_step_um, or record a longer stack"
+        )
+    return ""
+
+
+def _movie_length(row: dict, n_frames: int, _axial_range_um) -> str:
+    if n_frames < FEWEST_FRAMES:
+        return (
+            f"{row['path']}: holds {_planes_in_words(n_frames)}; "
+            f"a movie has at least {FEWEST_FRAMES} frames: name the whole movie, or a glob of its frames"
+        )
+    return ""
+
+
+def _planes_in_words(n: int) -> str:
+    return "one plane only" if n == 1 else f"{n} planes only"

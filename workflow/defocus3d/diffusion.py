@@ -1,0 +1,313 @@
+"""Diffusion: from tracks to diffusion coefficients with intervals, and whether the motion is Brownian."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm, t
+
+from defocus3d import linking
+from defocus3d.displacements import Links, Sums, Window, find_false_links, track_sums, unbroken_runs
+from defocus3d.msd import (
+    alpha_estimate,
+    blur_coefficient,
+    correlated_frames,
+    covariance_estimate,
+    moments,
+    msd_fit_estimate,
+    optimal_points,
+)
+from defocus3d.verdict import judge
+from defocus3d.water import stokes_einstein
+
+LINKING = {"search_range_um": "auto", "memory_frames": 1, "min_track_frames": 5}
+BROWNIAN = {"msd_lags": 8, "bootstrap": 500, "significance": 0.05, "min_displacements": 200}
+FEWEST_LAGS = 4  # alpha needs steps up to three frames apart
+RELINKED_LOCALIZATIONS = 300_000  # enough for the sensitivity to the search range; more would only take time
+RANGE_FACTORS = (0.75, 1.5)
+CHUNK = 20_000_000  # bootstrap counts held in memory at a time
+
+
+def expected_um2_s(acquisition: dict) -> tuple[float, float]:
+    """Stokes-Einstein diffusion coefficient and its standard deviation in µm²/s, of a row of the sheet of acquisitions."""
+    return stokes_einstein(
+        acquisition["bead_diameter_um"],
+        acquisition["temperature_c"],
+        acquisition["viscosity_pa_s"],
+        acquisition["temperature_sd_c"],
+        acquisition["bead_diameter_cv"],
+    )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is known of a movie apart from its tracks.
+
+    Attributes
+    ----------
+    frame_interval_s, exposure_s : float
+    expected_um2_s : tuple of float
+        Diffusion coefficient by Stokes-Einstein and its standard deviation.
+    bounds_um : dict
+        Axis to (low, high): where beads are seen. An axis that is missing has no bounds but those of the localizations.
+    axes : tuple of str
+        ("x", "y") for tables without z.
+    """
+
+    frame_interval_s: float
+    exposure_s: float
+    expected_um2_s: tuple[float, float]
+    bounds_um: dict
+    axes: tuple[str, ...] = linking.AXES
+
+    @classmethod
+    def of(cls, acquisition: dict, info: dict) -> "Experiment":
+        """`Experiment` of a row of the sheet of acquisitions and what localization tells of the movie.
+
+        `info` has shape (rows, columns), pixel_size_um, and axial_range_um [low, high].
+        """
+        pixel_um, (rows, columns) = info["pixel_size_um"], info["shape"]
+        edges = {axis: (-0.5 * pixel_um, (n - 0.5) * pixel_um) for axis, n in (("x", columns), ("y", rows))}
+        bounds_um = {**edges, "z": tuple(info["axial_range_um"])}
+        return cls(acquisition["frame_interval_s"], acquisition["exposure_s"], expected_um2_s(acquisition), bounds_um)
+
+    @property
+    def blur(self) -> float:
+        """Motion-blur coefficient R."""
+        return blur_coefficient(self.exposure_s, self.frame_interval_s)
+
+    def window(self, localizations: pd.DataFrame) -> Window:
+        """`Window` of the field, less a border in which nothing was localized, with margins in expected steps."""
+        good = localizations[localizations["flag"] == 0] if "flag" in localizations else localizations
+        error = linking.localization_sd_um(localizations, self.axes)
+        step = [linking.step_sd_um(self.expected_um2_s[0], self.frame_interval_s, sd) for sd in error]
+        low, high = np.full(len(self.axes), -np.inf), np.full(len(self.axes), np.inf)
+        for i, axis in enumerate(self.axes):
+            if axis in self.bounds_um:
+                low[i], high[i] = self.bounds_um[axis]
+            if len(good) and (axis != "z" or axis not in self.bounds_um):
+                seen = good[f"{axis}_um"]
+                low[i], high[i] = max(low[i], seen.min()), min(high[i], seen.max())
+        return Window(low, high, np.asarray(step))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Tracks reduced to sums, with what turns them into estimates."""
+
+    links: Links
+    sums: Sums
+    n_tracks: int
+    n_steps: int
+    track_frames: float
+
+    @classmethod
+    def of(cls, tracks: pd.DataFrame, window: Window, range_um: float, axes, lags: int) -> "Measurement":
+        """`Measurement` of a table of tracks that were linked with `range_um`."""
+        runs = unbroken_runs(tracks, axes)
+        links = find_false_links(runs, window, range_um)
+        n_steps = int(runs.joined(1).sum())
+        return cls(links, track_sums(runs, links, window, lags), runs.n_tracks, n_steps, len(tracks) / max(runs.n_tracks, 1))
+
+
+def estimates(measurement: Measurement, experiment: Experiment, counts=None, points=None, reach=None) -> dict:
+    """Every estimate by name, arrays with a leading axis of replicates where `counts` (replicates, n_tracks) are given.
+
+    diffusion, error_variance, msd_fit : (..., axes); together: (...); msd : (..., axes, lags); drift : (..., axes) in µm/s;
+    alpha, isotropy, kurtosis : (...). `points` of the MSD fit, one an axis, and `reach` of the
+    correlations of steps, in frames: by default the best ones for these tracks.
+    """
+    interval, blur = experiment.frame_interval_s, experiment.blur
+    weight = measurement.sums.weight.sum(axis=0)
+    found = moments(measurement.sums.totals(counts), measurement.links.kept_variance)
+    if reach is None:
+        reach = correlated_frames(found["covariance"], weight)
+    diffusion, error_variance = covariance_estimate(found["covariance"], interval, blur, reach)
+    if points is None:
+        points = [optimal_points(d, v, interval, blur, measurement.track_frames) for d, v in zip(diffusion, error_variance, strict=True)]
+    fits = [msd_fit_estimate(found["msd"][..., i, :], n, interval) for i, n in enumerate(points)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        isotropy = diffusion[..., -1] / diffusion[..., :-1].mean(axis=-1)
+    return {
+        "diffusion": diffusion,
+        "together": diffusion.mean(axis=-1),
+        "error_variance": error_variance,
+        "msd": found["msd"],
+        "msd_fit": np.stack(fits, axis=-1),
+        "points": points,
+        "reach": reach,
+        "drift": (found["drift"] + measurement.links.drift_um) / interval,
+        "alpha": alpha_estimate(found["covariance"], weight),
+        "isotropy": isotropy,
+        "kurtosis": found["kurtosis"].mean(axis=-1),
+    }
+
+
+def bootstrap(measurement: Measurement, experiment: Experiment, found: dict, replicates: int, seed: int) -> dict:
+    """`estimates` as `found`, in as many replicates of tracks drawn with replacement (Efron 1979, Ann. Stat. 7, 1).
+
+    Tracks, not displacements, are drawn: displacements of one track share positions and the bead.
+    """
+    rng = np.random.default_rng(seed)
+    n = measurement.n_tracks
+    size = int(np.clip(CHUNK // max(n, 1), 1, replicates))
+    parts = []
+    for start in range(0, replicates, size):
+        rows = min(size, replicates - start)
+        drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+        parts.append(estimates(measurement, experiment, counts, found["points"], found["reach"]))
+    widen = _small_sample_factor(measurement.sums.weight[..., 0])
+    pooled = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name not in ("points", "reach")}
+    return {name: found[name] + widen * (values - found[name]) for name, values in pooled.items()}
+
+
+def _small_sample_factor(weight) -> float:
+    """How much wider than the bootstrap's an interval must be, from the weights of the tracks, shape (n_tracks, axes).
+
+    Replicates of n tracks scatter by sqrt(1 - 1 / n) too little, and the 95 % bounds of a mean of few are those of Student's t. n is
+    the effective number of tracks (Kish 1965, Survey Sampling), since long ones count for more; the axis with fewest decides.
+    """
+    squares = (weight**2).sum(axis=0)
+    n = np.min(weight.sum(axis=0) ** 2 / np.maximum(squares, 1e-300)) if len(weight) else 0.0
+    n = max(n, 2.0)
+    return float(np.sqrt(n / (n - 1.0)) * t.isf(0.025, n - 1.0) / norm.isf(0.025))
+
+
+def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: float, settings: dict, window: Window) -> dict:
+    """Diffusion coefficient in µm²/s, all axes together, by factor on the search range: 0.75, 1 and 1.5, relinked.
+
+    At most the first 300,000 localizations are relinked, and the factor 1 is that of the same frames.
+    """
+    if len(localizations) > RELINKED_LOCALIZATIONS:
+        last = np.partition(localizations["frame"].to_numpy(), RELINKED_LOCALIZATIONS)[RELINKED_LOCALIZATIONS]
+        localizations, tracks = localizations[localizations["frame"] < last], tracks[tracks["frame"] < last]
+    tables = {1.0: tracks}
+    for factor in RANGE_FACTORS:
+        tables[factor] = linking.link_tracks(
+            localizations, factor * range_um, settings["memory_frames"], settings["min_track_frames"], experiment.axes
+        )
+    measured = {
+        factor: Measurement.of(table, window, factor * range_um, experiment.axes, FEWEST_LAGS) for factor, table in sorted(tables.items())
+    }
+    return {factor: float(estimates(m, experiment)["together"]) for factor, m in measured.items()}
+
+
+def msd_table(found: dict, replicates: dict, measurement: Measurement, experiment: Experiment) -> pd.DataFrame:
+    """MSD in µm² by lag, a row each, with 95 % bounds of each axis, the number of displacements and the expected MSD."""
+    lags = found["msd"].shape[-1]
+    lag_s = experiment.frame_interval_s * np.arange(1, lags + 1)
+    counted = (measurement.sums.weight > 0).any(axis=0), measurement.sums.weight.sum(axis=0)
+    table = {"lag_s": lag_s}
+    for i, axis in enumerate(experiment.axes):
+        table[f"msd_{axis}_um2"] = found["msd"][i]
+    n_axes = np.where(counted[0], np.rint(counted[1]), 0).astype(np.int64)
+    table["n"] = n_axes.max(axis=0)
+    for i, axis in enumerate(experiment.axes):
+        low, high = interval(replicates["msd"][:, i])
+        table |= {f"msd_{axis}_low": low, f"msd_{axis}_high": high, f"n_{axis}": n_axes[i]}
+    table["expected_um2"] = 2.0 * experiment.expected_um2_s[0] * lag_s
+    return pd.DataFrame(table)
+
+
+def interval(replicates) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval over the first axis; NaN where fewer than half of the replicates are finite."""
+    finite = np.isfinite(replicates)
+    bounds = np.full((2, *np.shape(replicates)[1:]), np.nan)
+    enough = finite.mean(axis=0) > 0.5 if len(replicates) else np.zeros(np.shape(replicates)[1:], bool)
+    if np.any(enough):
+        bounds[:, enough] = np.nanpercentile(np.where(finite, replicates, np.nan)[:, enough], [2.5, 97.5], axis=0)
+    return bounds[0], bounds[1]
+
+
+def _with_interval(value, replicates) -> dict:
+    """{value, ci95} of a number and its replicates."""
+    low, high = interval(replicates)
+    return {"value": float(value), "ci95": [float(low), float(high)]}
+
+
+def finite_json(value):
+    """`value` with every number that is not finite replaced by None, and NumPy numbers by Python's, through dicts and lists."""
+    if isinstance(value, dict):
+        return {str(key): finite_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [finite_json(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def brownian_check(
+    tracks: pd.DataFrame,
+    localizations: pd.DataFrame,
+    experiment: Experiment,
+    linking_settings: dict | None = None,
+    brownian_settings: dict | None = None,
+    seed: int = 1,
+) -> tuple[pd.DataFrame, dict]:
+    """MSD table and results of the Brownian check, a dict that is ready for JSON.
+
+    Parameters
+    ----------
+    tracks : pandas.DataFrame
+        frame, particle, {axis}_um; linked from `localizations` with `linking_settings`.
+    localizations : pandas.DataFrame
+        frame, {axis}_um, flag and, where known, sigma_{axis}_um.
+    experiment : Experiment
+    linking_settings, brownian_settings : dict, optional
+        As in the configuration; keys left out have their default.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See `msd_table`.
+    dict
+        Diffusion coefficients with intervals, expectation, localization errors, tests, verdict and its reasons.
+    """
+    relink, settings = LINKING | (linking_settings or {}), BROWNIAN | (brownian_settings or {})
+    axes, window = experiment.axes, experiment.window(localizations)
+    range_um = linking.resolve_range_um(
+        relink["search_range_um"], localizations, experiment.expected_um2_s[0], experiment.frame_interval_s, axes
+    )
+    measurement = Measurement.of(tracks, window, range_um, axes, max(settings["msd_lags"], FEWEST_LAGS))
+    found = estimates(measurement, experiment)
+    replicates = bootstrap(measurement, experiment, found, settings["bootstrap"], seed)
+    sensitivity = {}
+    if measurement.n_steps:
+        sensitivity = range_sensitivity(tracks, localizations, experiment, range_um, relink, window)
+    verdict, reasons = judge(measurement, found, replicates, sensitivity, experiment, settings, range_um)
+    results = _results(measurement, found, replicates, sensitivity, experiment)
+    results |= {"search_range_um": range_um, "verdict": verdict, "reasons": reasons}
+    return msd_table(found, replicates, measurement, experiment).head(settings["msd_lags"]), finite_json(results)
+
+
+def _results(measurement, found, replicates, sensitivity, experiment: Experiment) -> dict:
+    """The numbers of the Brownian check by name."""
+    axes, used = experiment.axes, measurement.sums.used
+    each = {axis: _with_interval(found["diffusion"][i], replicates["diffusion"][:, i]) for i, axis in enumerate(axes)}
+    each["".join(axes)] = _with_interval(found["together"], replicates["together"])
+    fits = {axis: _with_interval(found["msd_fit"][i], replicates["msd_fit"][:, i]) for i, axis in enumerate(axes)}
+    value, sd = experiment.expected_um2_s
+    drift = {axis: _with_interval(found["drift"][i], replicates["drift"][:, i]) for i, axis in enumerate(axes)}
+    base = sensitivity.get(1.0, np.nan)
+    changes = [abs(other / base - 1.0) for other in sensitivity.values() if base > 0 and np.isfinite(other)]
+    return {
+        "D_um2_s": each,
+        "D_expected_um2_s": {"value": value, "sd": sd},
+        "D_msd_fit_um2_s": fits,
+        "msd_fit_points": dict(zip(axes, found["points"], strict=True)),
+        "localization_sd_um": {axis: np.sqrt(np.maximum(v, 0.0)) for axis, v in zip(axes, found["error_variance"], strict=True)},
+        "correlated_frames": found["reach"],
+        "alpha": _with_interval(found["alpha"], replicates["alpha"]),
+        "isotropy": _with_interval(found["isotropy"], replicates["isotropy"]),
+        "gaussianity": _with_interval(found["kurtosis"], replicates["kurtosis"]),
+        "search_range_sensitivity": {"value": max(changes, default=np.nan), "D_um2_s": sensitivity},
+        "drift_um_s": drift,
+        "false_link_share": measurement.links.false_share,
+        "n_tracks": measurement.n_tracks,
+        "n_displacements": int(used.min()),
+        "n_displacements_per_axis": dict(zip(axes, used, strict=True)),
+        "share_of_displacements_used": {axis: n / max(measurement.n_steps, 1) for axis, n in zip(axes, used, strict=True)},
+    }

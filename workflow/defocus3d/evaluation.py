@@ -1,0 +1,105 @@
+"""How good the networks are: matching with the truth, errors, Jaccard index, coverage; and what is calibrated from them."""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
+
+LATERAL_UM, AXIAL_UM = 0.25, 0.5  # a localization this close to a bead has found it
+AXES = ("x", "y", "z")
+COLUMNS = [
+    "source", "stage", "axis", "bin_low", "bin_high", "n_truth", "n_found", "n_matched", "jaccard", "recall", "precision",
+    "rmse_x_um", "rmse_y_um", "rmse_z_um", "bias_z_um", "crlb_x_um", "crlb_y_um", "crlb_z_um",
+    "within_1sigma_x", "within_1sigma_y", "within_1sigma_z", "within_2sigma_x", "within_2sigma_y", "within_2sigma_z", "slope_z",
+]  # fmt: skip
+
+
+def match(truth: pd.DataFrame, found: pd.DataFrame, axial_um: float = AXIAL_UM) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers in `truth` and in `found` of the pairs that belong together, one to one, frame by frame.
+
+    Pairs lie within 0.25 µm laterally and `axial_um` axially; of all ways to pair, the one with most pairs, then the least squared
+    distance. Both tables have `frame`, `x_um`, `y_um`, `z_um`.
+    """
+    pairs = []
+    truth_rows = truth.reset_index(drop=True).groupby("frame").indices
+    found_rows = found.reset_index(drop=True).groupby("frame").indices
+    places = [t[["x_um", "y_um", "z_um"]].to_numpy() / (LATERAL_UM, LATERAL_UM, axial_um) for t in (truth, found)]
+    for frame in sorted(set(truth_rows) & set(found_rows)):
+        a, b = truth_rows[frame], found_rows[frame]
+        apart = places[0][a][:, None] - places[1][b][None]
+        possible = (np.hypot(apart[..., 0], apart[..., 1]) <= 1) & (abs(apart[..., 2]) <= 1)
+        cost = np.where(possible, (apart**2).sum(axis=2), 1e3)
+        i, j = linear_sum_assignment(cost)
+        good = possible[i, j]
+        pairs.append((a[i[good]], b[j[good]]))
+    if not pairs:
+        return np.empty(0, int), np.empty(0, int)
+    return tuple(np.concatenate(p) for p in zip(*pairs))
+
+
+def jaccard(truth: pd.DataFrame, found: pd.DataFrame, axial_range_um, scored_range_um=None) -> dict:
+    """Counts and Jaccard index of `found` against `truth`: `n_truth`, `n_found`, `n_matched`, `jaccard`, `recall`, `precision`.
+
+    Beads within `scored_range_um` (default: the axial range) must be found. A localization that shows a bead within the axial range
+    but outside the scored one counts neither way; any other without a partner is false.
+    """
+    low, high = scored_range_um or axial_range_um
+    present = truth[truth["z_um"].between(*axial_range_um)].reset_index(drop=True)
+    i, j = match(present, found)
+    scored = present["z_um"].between(low, high).to_numpy()
+    matched = int(scored[i].sum())
+    neutral = int((~scored[i]).sum())
+    n_truth, n_found = int(scored.sum()), len(found) - neutral
+    union = n_truth + n_found - matched
+    return {"n_truth": n_truth, "n_found": n_found, "n_matched": matched, "jaccard": matched / union if union else np.nan,
+            "recall": matched / n_truth if n_truth else np.nan, "precision": matched / n_found if n_found else np.nan}  # fmt: skip
+
+
+def best_threshold(truth: pd.DataFrame, found: pd.DataFrame, axial_range_um) -> float:
+    """The probability that maximises the Jaccard index of `found` (all detections above a low probability)."""
+    thresholds = np.arange(0.2, 0.91, 0.05)
+    inside = found["z_um"].between(*axial_range_um)
+    scores = [jaccard(truth, found[(found["probability"] >= t) & inside], axial_range_um)["jaccard"] for t in thresholds]
+    return float(round(thresholds[int(np.nanargmax(np.nan_to_num(scores)))], 2))
+
+
+def sigma_scale(errors: np.ndarray, sigmas: np.ndarray) -> list[float]:
+    """Factors (3,) on `sigmas` (n, 3) so that 68.3 % of |errors| (n, 3) lie within one; 1 where there are too few to tell."""
+    if len(errors) < 30:
+        return [1.0, 1.0, 1.0]
+    return [float(v) for v in np.clip(np.quantile(abs(errors) / sigmas, 0.683, axis=0), 0.2, 5.0)]
+
+
+def pairs_table(truth: pd.DataFrame, found: pd.DataFrame, axial_um: float = AXIAL_UM) -> pd.DataFrame:
+    """One row a matched pair: all columns of `truth`, with `error_x_um`, `sigma_x_um` and so on of what was found."""
+    i, j = match(truth, found, axial_um)
+    pairs = truth.iloc[i].reset_index(drop=True)
+    for axis in AXES:
+        pairs[f"error_{axis}_um"] = found[f"{axis}_um"].to_numpy()[j] - pairs[f"{axis}_um"]
+        pairs[f"sigma_{axis}_um"] = found[f"sigma_{axis}_um"].to_numpy()[j]
+    return pairs
+
+
+def row(source, stage, axis, low, high, counts: dict, pairs: pd.DataFrame) -> dict:
+    """One row of evaluation.csv; `pairs` as `pairs_table` gives them, with `crlb_x_um` and so on where the bound is known."""
+    out = {"source": source, "stage": stage, "axis": axis, "bin_low": low, "bin_high": high, **counts}
+    for name in AXES:
+        error, sigma = pairs[f"error_{name}_um"], pairs[f"sigma_{name}_um"]
+        out[f"rmse_{name}_um"] = float(np.sqrt((error**2).mean())) if len(pairs) else np.nan
+        out[f"crlb_{name}_um"] = float(np.sqrt((pairs[f"crlb_{name}_um"] ** 2).mean())) if f"crlb_{name}_um" in pairs else np.nan
+        for k in (1, 2):
+            out[f"within_{k}sigma_{name}"] = float((abs(error) <= k * sigma).mean()) if len(pairs) else np.nan
+    out["bias_z_um"] = float(pairs["error_z_um"].mean()) if len(pairs) else np.nan
+    return out
+
+
+def in_frame(beads: pd.DataFrame, side_um: float, pixel_size_um: float) -> pd.DataFrame:
+    """Those of `beads` that lie within a square image."""
+    edge = -pixel_size_um / 2
+    return beads[beads["x_um"].between(edge, side_um + edge) & beads["y_um"].between(edge, side_um + edge)].reset_index(drop=True)
+
+
+def isolation_um(beads: pd.DataFrame) -> np.ndarray:
+    """Lateral distance of each bead to the nearest other of its frame, array (n,)."""
+    points = np.column_stack([beads["x_um"], beads["y_um"], beads["frame"] * 1e4])
+    return cKDTree(points).query(points, k=2)[0][:, 1] if len(beads) > 1 else np.full(len(beads), np.inf)

@@ -1,0 +1,1 @@
+"""Every picture of the report: functions that take arrays and tables and return a matplotlib Figure."""

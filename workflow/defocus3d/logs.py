@@ -1,0 +1,51 @@
+"""A rule's log: everything goes into its file, what a person waits for goes to the terminal too."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+
+def start(snakemake) -> logging.Logger:
+    """The logger `defocus3d`, whose messages go to the rule's log file and to the terminal.
+
+    Call it before heavy imports: whatever they print, also from C++, goes to the log file and not to the terminal, and an error
+    in them leaves its traceback there.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake gives to a script.
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = open(path, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    terminal = os.fdopen(os.dup(sys.__stderr__.fileno()), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    for stream in (sys.__stdout__, sys.__stderr__):
+        stream.flush()
+        os.dup2(log.fileno(), stream.fileno())
+
+    name = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
+    to_log, to_terminal = logging.StreamHandler(log), logging.StreamHandler(terminal)
+    to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_terminal.setFormatter(logging.Formatter(f"{name}: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[to_log], force=True)
+    logging.captureWarnings(True)
+    logger = logging.getLogger("defocus3d")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [to_terminal]
+
+    def report_error(kind, error, trace):
+        logging.getLogger().critical("failed", exc_info=(kind, error, trace))
+        print(f"{name}: {_in_words(error)} (details: {path})", file=terminal)
+
+    sys.excepthook = report_error
+    return logger
+
+
+def _in_words(error: BaseException) -> str:
+    """One line for the terminal: the message alone where it was written for a person to read, else its type before it."""
+    message = " ".join(str(error).split())
+    # by name, since to import the class would make every rule depend on the module that has it
+    written_for_people = any(kind.__name__ in ("InputError", "InputErrors") for kind in type(error).__mro__)
+    return message if written_for_people and message else f"{type(error).__name__}: {message}".rstrip(": ")

@@ -1,0 +1,157 @@
+"""Estimates of diffusion from summed displacements: covariances, mean squared displacements, and the exponent alpha.
+
+Every function takes arrays whose last axis is the lag and may have any leading axes (bootstrap replicates, then axes of space).
+"""
+
+import numpy as np
+
+ALPHAS = np.linspace(0.1, 1.9, 181)
+CORRELATED_SD, CORRELATED_SHARE = 4.0, 0.02  # covariances of steps below either are taken for chance
+FEWEST_FIT_POINTS = 3  # with two, the fit of the MSD would only repeat the covariance-based estimate
+
+
+def blur_coefficient(exposure_s: float, frame_interval_s: float) -> float:
+    """Motion-blur coefficient R: exposure / (6 x frame interval) for light collected evenly over the exposure.
+
+    Berglund 2010, Phys. Rev. E 82, 011917: R is the integral of S(1 - S) over the interval, S the share of light collected so far.
+    """
+    return exposure_s / (6.0 * frame_interval_s)
+
+
+def moments(totals: dict, kept_variance: float) -> dict:
+    """Covariances of steps, MSD, drift and excess kurtosis from the `totals` of `displacements.Sums`.
+
+    Corrected for the true steps that the search range cuts (`kept_variance`), and for the part of the variance that
+    went into the drift, which was estimated from the same steps. NaN where no path was counted.
+
+    Returns
+    -------
+    dict
+        covariance : (..., lags), µm², element k of steps k frames apart, element 0 their variance.
+        msd : (..., lags), µm², element k over k + 1 frames.
+        drift : (...,), µm per frame, relative to the drift already taken off.
+        kurtosis : (...,), excess over the Gaussian's 3.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance = totals["product"] / totals["weight"]
+        msd = totals["square"] / totals["weight"]
+        n_steps = totals["weight"][..., 0]
+        drift = totals["step"][..., 0] / n_steps
+        kurtosis = totals["fourth"][..., 0] / n_steps / covariance[..., 0] ** 2 - 3.0
+        lags = np.arange(1, covariance.shape[-1] + 1)
+        neighbour = covariance[..., 1] if covariance.shape[-1] > 1 else 0.0
+        into_drift = ((covariance[..., 0] + 2.0 * neighbour) / n_steps)[..., None]
+        covariance = (covariance + into_drift) / np.where(lags == 1, kept_variance, kept_variance**2)
+        msd = msd + into_drift * lags**2 + lags * (1.0 - kept_variance) * covariance[..., :1]
+    return {"covariance": covariance, "msd": msd, "drift": drift, "kurtosis": kurtosis}
+
+
+def correlated_frames(covariance, weight) -> int:
+    """Over how many frames steps correlate: 1 where blur and localization error explain all, more where neighbouring steps
+    further apart do too.
+
+    Counts covariances from two frames apart on, all axes together, as long as each exceeds `CORRELATED_SD` standard errors
+    and `CORRELATED_SHARE` of a step's variance.
+
+    Parameters
+    ----------
+    covariance, weight : arrays, shape (axes, lags)
+        As of `moments`, and the number of products behind them.
+    """
+    reach = 1
+    for lag in range(2, covariance.shape[-1]):
+        seen = weight[:, lag] > 0
+        if not seen.any():
+            break
+        variance = covariance[seen, 0]
+        value, error = covariance[seen, lag].sum(), np.sqrt((variance**2 / weight[seen, lag]).sum())
+        if not abs(value) > max(CORRELATED_SD * error, CORRELATED_SHARE * variance.sum()):
+            break
+        reach = lag
+    return reach
+
+
+def covariance_estimate(covariance, frame_interval_s: float, blur: float, reach: int = 1):
+    """Diffusion coefficient (µm²/s) and squared localization error (µm²), each of the shape of `covariance` less the last axis.
+
+    Vestergaard, Blainey and Flyvbjerg 2014, Phys. Rev. E 89, 022726, eqs. 14 and 16: unbiased whatever the localization error and the
+    blur, since these only move displacement from one step to the next. Where something (a compressed video, a camera that lags) moves it
+    over `reach` frames, the sum takes in the covariances up to there (Taylor 1922, Proc. Lond. Math. Soc. s2-20, 196).
+    """
+    square, neighbour = covariance[..., 0], covariance[..., 1]
+    moved_on = neighbour + np.nan_to_num(covariance[..., 2 : reach + 1]).sum(axis=-1)
+    return (square + 2.0 * moved_on) / (2.0 * frame_interval_s), blur * square + (2.0 * blur - 1.0) * neighbour
+
+
+def optimal_points(diffusion, error_variance, frame_interval_s: float, blur: float, track_frames: float) -> int:
+    """Number of points of the MSD whose straight-line fit gives the most precise slope.
+
+    Michalet and Berglund 2012, Phys. Rev. E 85, 061916, appendix B: from the reduced localization error
+    x = sigma² / (D dt) - 2 R and the number of frames of a track.
+    """
+    if not (diffusion > 0 and np.isfinite(error_variance)):
+        return FEWEST_FIT_POINTS
+    reduced = max(error_variance / (diffusion * frame_interval_s) - 2.0 * blur, 0.0)
+    free, bound = 2.0 + 1.35 * reduced**0.60, 0.8 + 0.564 * track_frames
+    return max(int(min(bound, free * bound / (free**3 + bound**3) ** (1 / 3))), FEWEST_FIT_POINTS)
+
+
+def msd_fit_estimate(msd, points: int, frame_interval_s: float):
+    """Diffusion coefficient in µm²/s from a straight line through the first `points` of the MSD, shape of `msd` less the last axis.
+
+    Lags without a displacement end the line early; NaN where fewer than two are left. Localization error and blur are in
+    the intercept, which is free (Michalet and Berglund 2012, Phys. Rev. E 85, 061916).
+    """
+    seen = np.isfinite(msd).reshape(-1, msd.shape[-1]).any(axis=0)
+    points = min(points, int(np.argmin(seen)) if not seen.all() else len(seen))
+    if points < 2:
+        return np.full(msd.shape[:-1], np.nan)
+    lag = np.arange(points) - (points - 1) / 2.0
+    return msd[..., :points] @ (lag / (lag @ lag)) / (2.0 * frame_interval_s)
+
+
+def alpha_estimate(covariance, weight) -> np.ndarray:
+    """Exponent alpha of MSD ~ time^alpha, shape of `covariance` less its last two axes (axes of space, lags).
+
+    Weighted least squares of the covariances of steps against those of fractional Brownian motion (Mandelbrot and Van Ness
+    1968, SIAM Rev. 10, 422), MSD(n) = n C(0) + 2 sum (n - k) C(k). Covariances scatter independently of each other, which points of the MSD
+    do not. Amplitude and localization error (with the blur, that looks alike) are free for each axis; alpha is common.
+
+    Parameters
+    ----------
+    covariance : array, shape (..., axes, lags)
+    weight : array, shape (axes, lags)
+        Number of products behind each covariance; lags without any are left out.
+    """
+    lags = np.arange(covariance.shape[-1])
+    misfit = 0.0
+    for axis in range(weight.shape[0]):
+        usable = weight[axis] > 0
+        if usable.sum() < 4:
+            continue
+        precision = np.sqrt(np.where(lags == 0, 0.5, 1.0) * weight[axis] / weight[axis, 0])[usable]
+        scaled = (covariance[..., axis, :] / covariance[..., axis, :1])[..., usable] * precision
+        misfit = misfit + weight[axis, 0] * _misfit(scaled, precision, lags[usable])
+    if np.ndim(misfit) == 0:
+        return np.full(covariance.shape[:-2], np.nan)
+    return _refined_minimum(misfit)
+
+
+def _misfit(scaled, precision, lags):
+    """Sum of squared residuals of the best amplitude and localization error at each of `ALPHAS`, shape (..., alphas)."""
+    error = np.where(lags == 0, 2.0, np.where(lags == 1, -1.0, 0.0)) * precision
+    left = np.empty((len(ALPHAS), len(lags), len(lags)))
+    for i, alpha in enumerate(ALPHAS):
+        motion = 0.5 * ((lags + 1.0) ** alpha + np.abs(lags - 1.0) ** alpha - 2.0 * lags**alpha) * precision
+        basis, _ = np.linalg.qr(np.column_stack([motion, error]))
+        left[i] = np.eye(len(lags)) - basis @ basis.T
+    return np.einsum("...i,aij,...j->...a", np.nan_to_num(scaled), left, np.nan_to_num(scaled), optimize=True)
+
+
+def _refined_minimum(misfit):
+    """Position of the minimum of `misfit` over `ALPHAS`, by a parabola through the three points around the smallest."""
+    at = np.clip(misfit.argmin(axis=-1), 1, len(ALPHAS) - 2)
+    left, middle, right = (np.take_along_axis(misfit, (at + d)[..., None], -1)[..., 0] for d in (-1, 0, 1))
+    curvature = left - 2.0 * middle + right
+    shift = np.where(curvature > 0, 0.5 * (left - right) / np.where(curvature > 0, curvature, 1.0), 0.0)
+    return ALPHAS[at] + np.clip(shift, -1.0, 1.0) * (ALPHAS[1] - ALPHAS[0])

@@ -1,0 +1,125 @@
+"""Noise-free scenes of many beads, rendered from the measured PSF: what the networks learn from and are judged by."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from defocus3d.psf import PSF
+
+DISTRACTOR_REACH = 4.0  # beads lie up to this many half-ranges from the middle of the axial range
+LATERAL_MARGIN_UM = 3.0  # and this far outside the scene: their rings reach in
+BEYOND_UM = 0.6  # from this far beyond the axial range on, beads are drawn at rest
+PATH_POINTS = 4  # places of a moving bead within an exposure
+FEWEST_DISTRACTORS, MOST_DISTRACTORS = 0.0, 1.5  # their density in depth, relative to that of the beads in range
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Noise-free images and the beads in them.
+
+    Attributes
+    ----------
+    images : array (scenes, n, n), float16
+        Expected photoelectrons per pixel.
+    beads : DataFrame
+        `scene`, `x_um`, `y_um`, `z_um`, `photons`; also beads outside the image or the axial range.
+    background_e, density_per_um2, photons : arrays (scenes,)
+        Mean background, density of beads in range, and typical brightness of each scene.
+    pixel_size_um : float
+    axial_range_um : (float, float)
+    """
+
+    images: np.ndarray
+    beads: pd.DataFrame
+    background_e: np.ndarray
+    density_per_um2: np.ndarray
+    photons: np.ndarray
+    pixel_size_um: float
+    axial_range_um: tuple[float, float]
+
+    def __len__(self):
+        return len(self.images)
+
+    def save(self, path) -> None:
+        """Write as .npz, uncompressed: read once or twice, and large."""
+        beads = {f"beads_{name}": self.beads[name].to_numpy() for name in self.beads}
+        np.savez(path, images=self.images, background_e=self.background_e, density_per_um2=self.density_per_um2,
+                 photons=self.photons, pixel_size_um=self.pixel_size_um, axial_range_um=self.axial_range_um, **beads)  # fmt: skip
+
+    @classmethod
+    def load(cls, path) -> "Scenes":
+        """Read what `save` wrote. No pickled object is accepted."""
+        with np.load(path, allow_pickle=False) as file:
+            beads = pd.DataFrame({k.removeprefix("beads_"): file[k] for k in file.files if k.startswith("beads_")})
+            return cls(file["images"], beads, file["background_e"], file["density_per_um2"], file["photons"],
+                       float(file["pixel_size_um"]), tuple(float(z) for z in file["axial_range_um"]))  # fmt: skip
+
+
+def draw_scenes(
+    psf: PSF, axial_range_um, count: int, size_px: int, density_per_um2, photons, background_e, blur_um, seed: int
+) -> Scenes:
+    """`count` scenes of `size_px` square.
+
+    Parameters
+    ----------
+    psf : PSF
+    axial_range_um : (float, float)
+        Beads within it are to be found; others, up to four half-ranges away, are distractors.
+    density_per_um2, photons, background_e : (float, float)
+        Each scene draws its density of beads in range, its typical brightness and its background log-uniformly from these.
+    blur_um : (float, float)
+        Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one.
+    seed : int
+        Scene k depends on `seed` and k alone.
+    """
+    settings = (psf, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um)
+    psf.coefficients  # computed once, before the threads ask for it
+    with ThreadPoolExecutor(2) as pool:  # the renderer releases the interpreter's lock
+        drawn = list(pool.map(lambda k: draw_scene(*settings, np.random.default_rng([seed, k])), range(count)))
+    beads = pd.concat([d[1].assign(scene=k) for k, d in enumerate(drawn)], ignore_index=True)
+    return Scenes(np.stack([d[0] for d in drawn]), beads, *(np.array(v) for v in zip(*(d[2] for d in drawn))),
+                  psf.pixel_size_um, tuple(axial_range_um))  # fmt: skip
+
+
+def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um, rng):
+    """One scene: image (float16), table of beads, and (background, density, brightness) as drawn."""
+    low, high = axial_range_um
+    side = size_px * psf.pixel_size_um
+    density, brightness, background = (np.exp(rng.uniform(*np.log(r))) for r in (density_per_um2, photons, background_e))
+    area = (side + 2 * LATERAL_MARGIN_UM) ** 2
+    within = rng.uniform(low, high, rng.poisson(density * area))
+    reach = (DISTRACTOR_REACH - 1) * (high - low) / 2  # of the distractors, on each side of the range
+    crowd = density * rng.uniform(FEWEST_DISTRACTORS, MOST_DISTRACTORS) / (high - low)
+    beyond = rng.uniform(0, reach, rng.poisson(2 * crowd * reach * area))
+    above = rng.random(len(beyond)) < 0.5
+    z = np.concatenate([within, np.where(above, high + beyond, low - beyond)])
+    x, y = rng.uniform(-LATERAL_MARGIN_UM, side + LATERAL_MARGIN_UM, (2, len(z))) - psf.pixel_size_um / 2
+    spread = rng.uniform(0.02, 0.4)
+    bright = brightness * np.exp(spread * rng.standard_normal(len(z)))
+    blur = rng.uniform(*blur_um)
+    image = uneven(background, size_px, rng)
+    sharp = (z > low - BEYOND_UM) & (z < high + BEYOND_UM)  # what is blurred by defocus shows no motion
+    image += psf.image(x[~sharp], y[~sharp], z[~sharp], image.shape, bright[~sharp])
+    places = np.stack([x, y, z])[:, sharp, None] + blur * brownian_paths(rng, (3, int(sharp.sum())))
+    image += psf.image(*places.reshape(3, -1), image.shape, np.repeat(bright[sharp] / PATH_POINTS, PATH_POINTS))
+    table = pd.DataFrame({"x_um": x, "y_um": y, "z_um": z, "photons": bright})
+    return np.clip(image, 0.05, 6e4).astype(np.float16), table, (background, density, brightness)
+
+
+def uneven(background_e: float, size_px: int, rng) -> np.ndarray:
+    """A smooth background around `background_e`: a tilt and two broad hills or hollows, up to some 30 % together."""
+    v, u = np.mgrid[:size_px, :size_px] / size_px - 0.5
+    shape = 0.15 * (rng.standard_normal() * u + rng.standard_normal() * v)
+    for _ in range(2):
+        cy, cx = rng.uniform(-0.6, 0.6, 2)
+        shape += rng.uniform(-0.15, 0.15) * np.exp(-((u - cx) ** 2 + (v - cy) ** 2) / (2 * rng.uniform(0.15, 0.5) ** 2))
+    return background_e * np.clip(1 + shape, 0.3, 2.0)
+
+
+def brownian_paths(rng, shape) -> np.ndarray:
+    """Random walks of `PATH_POINTS` places about their own mean, with unit expected variance; array (*shape, PATH_POINTS)."""
+    walk = np.cumsum(rng.standard_normal((*shape, PATH_POINTS)), axis=-1)
+    walk -= walk.mean(axis=-1, keepdims=True)
+    return walk / np.sqrt((PATH_POINTS**2 - 1) / (6.0 * PATH_POINTS))  # variance of a walk of n unit steps about its mean

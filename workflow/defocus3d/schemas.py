@@ -1,0 +1,76 @@
+"""The schemas of config and sheets: reading them, and saying in words what they expect."""
+
+import difflib
+import math
+from functools import cache
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+FOLDER = Path(__file__).parents[1] / "schemas"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # a name of files and folders on every system
+NAME_WORDS = "a name of letters, digits, '_', '-' and '.', that begins with a letter or digit (it becomes the name of a folder)"
+
+
+@cache
+def load(name: str) -> dict:
+    """The schema `config`, `bead_stacks` or `acquisitions`."""
+    return yaml.safe_load((FOLDER / f"{name}.schema.yaml").read_text(encoding="utf-8"))
+
+
+def errors(instance, schema: dict) -> list:
+    """All that is wrong with `instance`, as jsonschema's errors; a number that is infinite or NaN is none."""
+    return list(_validator()(schema).iter_errors(instance))
+
+
+@cache
+def _validator():
+    base = jsonschema.Draft202012Validator
+
+    def finite(kind):
+        return lambda _checker, value: base.TYPE_CHECKER.is_type(value, kind) and math.isfinite(value)
+
+    numbers = {kind: finite(kind) for kind in ("number", "integer")}
+    return jsonschema.validators.extend(base, type_checker=base.TYPE_CHECKER.redefine_many(numbers))
+
+
+def expected(schema: dict) -> str:
+    """What a value has to be, in words."""
+    if "anyOf" in schema:
+        return ", or ".join(expected(part) for part in schema["anyOf"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array":
+        return f"two numbers [low, high], low below high, each {_limits(schema['items'])}"
+    if schema["type"] in ("number", "integer"):
+        return f"a {'whole ' if schema['type'] == 'integer' else ''}number {_limits(schema)}"
+    if schema.get("format") == "name":
+        return NAME_WORDS
+    return "a mapping of keys, indented below it" if schema["type"] == "object" else "a text"
+
+
+def _limits(schema: dict) -> str:
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+        "multipleOf": "a multiple of",
+    }
+    return ", ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)
+
+
+def nearest(name: str, known) -> str | None:
+    """The one of the `known` names that `name` most likely means, or None where none is near."""
+    plain = {key.lower(): key for key in known}
+    found = difflib.get_close_matches(name.lower().replace("-", "_").replace(" ", "_"), plain, n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
+
+
+def suggestion(name: str, known) -> str:
+    """A question for the nearest known name, or, where none is near, all of them."""
+    near = nearest(name, known)
+    return f"did you mean `{near}`?" if near else f"known are {', '.join(f'`{key}`' for key in known)}"

@@ -1,0 +1,45 @@
+"""The result tables: their columns, and writing them whole or not at all."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+LOCALIZATION_COLUMNS = {
+    "frame": np.int64,
+    "x_um": np.float64,
+    "y_um": np.float64,
+    "z_um": np.float64,
+    "sigma_x_um": np.float64,
+    "sigma_y_um": np.float64,
+    "sigma_z_um": np.float64,
+    "probability": np.float64,
+    "photons": np.float64,
+    "background_e": np.float64,
+    "flag": np.int64,
+}
+TRACK_COLUMNS = {**LOCALIZATION_COLUMNS, "particle": np.int64}
+
+
+def empty(columns: dict) -> pd.DataFrame:
+    """A table without rows, with the given columns and types."""
+    return pd.DataFrame({name: np.empty(0, dtype) for name, dtype in columns.items()})
+
+
+def conform(table: pd.DataFrame, columns: dict) -> pd.DataFrame:
+    """`table` with exactly the given columns, in their order and types. Raises KeyError where one is missing."""
+    return table[list(columns)].astype(columns).reset_index(drop=True)
+
+
+def write(table: pd.DataFrame, path) -> None:
+    """Write `table` as parquet or CSV, by the ending of `path`: aside first, then renamed, so that no half table is ever seen."""
+    path = Path(path)
+    aside = path.with_name(path.name + ".part")
+    if path.suffix == ".parquet":
+        table.to_parquet(aside, index=False)
+    elif path.suffix == ".csv":
+        table.to_csv(aside, index=False)
+    else:
+        raise ValueError(f"{path}: a table is written as .parquet or .csv")
+    os.replace(aside, path)

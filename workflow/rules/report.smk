@@ -1,0 +1,244 @@
+# Pictures of everything, the summary of all movies, and one file to read.
+
+
+rule draw_networks:
+    input:
+        fcn="results/optics/{optics}/fcn.keras",
+        cnn="results/optics/{optics}/cnn.keras",
+    output:
+        fcn=report(
+            "results/optics/{optics}/figures/fcn.png",
+            caption="../report/fcn.rst",
+            category="2. Networks",
+            subcategory="{optics}",
+            labels={"figure": "FCN: whole image to x, y"},
+        ),
+        cnn=report(
+            "results/optics/{optics}/figures/cnn.png",
+            caption="../report/cnn.rst",
+            category="2. Networks",
+            subcategory="{optics}",
+            labels={"figure": "CNN: crop to z"},
+        ),
+    log:
+        "results/logs/optics/{optics}/draw_networks.log",
+    conda:
+        "../../envs/keras.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_of("scripts/draw_networks.py"),
+    script:
+        "../scripts/draw_networks.py"
+
+
+rule draw_training:
+    input:
+        training="results/optics/{optics}/training.csv",
+        evaluation="results/optics/{optics}/evaluation.csv",
+        limit="results/optics/{optics}/precision_limit.csv",
+    output:
+        training=report(
+            "results/optics/{optics}/figures/training.png",
+            caption="../report/training.rst",
+            category="2. Networks",
+            subcategory="{optics}",
+            labels={"figure": "Training curves"},
+        ),
+        evaluation=report(
+            "results/optics/{optics}/figures/evaluation.png",
+            caption="../report/evaluation.rst",
+            category="2. Networks",
+            subcategory="{optics}",
+            labels={"figure": "Evaluation on held-out data"},
+        ),
+    log:
+        "results/logs/optics/{optics}/draw_training.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("scripts/draw_training.py"),
+    script:
+        "../scripts/draw_training.py"
+
+
+rule draw_motion:
+    input:
+        movie=movie_files,
+        localizations="results/acquisitions/{acquisition}/localizations.parquet",
+        info="results/acquisitions/{acquisition}/localization.json",
+        tracks="results/acquisitions/{acquisition}/tracks.parquet",
+        msd="results/acquisitions/{acquisition}/msd.csv",
+        brownian="results/acquisitions/{acquisition}/brownian.json",
+    output:
+        frame=report(
+            "results/acquisitions/{acquisition}/figures/frame.png",
+            caption="../report/frame.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "A frame and its localizations"},
+        ),
+        localizations=report(
+            "results/acquisitions/{acquisition}/figures/localizations.png",
+            caption="../report/localizations.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Localizations in 3D"},
+        ),
+        tracks=report(
+            "results/acquisitions/{acquisition}/figures/tracks.png",
+            caption="../report/tracks.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Tracks in 3D"},
+        ),
+        msd=report(
+            "results/acquisitions/{acquisition}/figures/msd.png",
+            caption="../report/msd.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Mean squared displacement"},
+        ),
+        displacements=report(
+            "results/acquisitions/{acquisition}/figures/displacements.png",
+            caption="../report/displacements.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Displacements"},
+        ),
+    log:
+        "results/logs/acquisitions/{acquisition}/draw_motion.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=code_of("scripts/draw_motion.py"),
+        acquisition=acquisition,
+    script:
+        "../scripts/draw_motion.py"
+
+
+rule summarize:
+    input:
+        localizations=expand(
+            "results/acquisitions/{acquisition}/localizations.parquet",
+            acquisition=analysis.acquisitions.index,
+        ),
+        brownian=expand(
+            "results/acquisitions/{acquisition}/brownian.json",
+            acquisition=analysis.acquisitions.index,
+        ),
+        info=expand(
+            "results/acquisitions/{acquisition}/localization.json",
+            acquisition=analysis.acquisitions.index,
+        ),
+    output:
+        table=report(
+            "results/summary.csv",
+            caption="../report/summary.rst",
+            category="0. Summary",
+            labels={"figure": "Table"},
+        ),
+        figure=report(
+            "results/figures/summary.png",
+            caption="../report/summary.rst",
+            category="0. Summary",
+            labels={"figure": "Diffusion coefficients and verdicts"},
+        ),
+    log:
+        "results/logs/summarize.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("scripts/summarize.py"),
+        optics=analysis.acquisitions["optics"].to_dict(),
+    script:
+        "../scripts/summarize.py"
+
+
+rule manifest:
+    input:
+        sheets=[analysis.config["bead_stacks"], analysis.config["acquisitions"]],
+        data=all_inputs,
+    output:
+        "results/manifest.json",
+    log:
+        "results/logs/manifest.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=500,
+        runtime=60,
+    params:
+        code=code_of_all(),
+        config=analysis.config,
+    script:
+        "../scripts/manifest.py"
+
+
+# what the report shows and rests on. Tables in between are named too: after a failed and mended run,
+# Snakemake would otherwise take a last file that is still there for up to date
+rule results:
+    input:
+        expand(
+            "results/optics/{optics}/{file}",
+            optics=analysis.optics,
+            file=[
+                "psf.npz",
+                "beads.csv",
+                "precision_limit.csv",
+                "scenes/training.npz",
+                "scenes/held_out.npz",
+                "fcn.keras",
+                "fcn_training.csv",
+                "cnn.keras",
+                "training.csv",
+                "evaluation.csv",
+                "calibration.json",
+                "figures/psf.png",
+                "figures/fcn.png",
+                "figures/training.png",
+            ],
+        ),
+        expand(
+            "results/acquisitions/{acquisition}/{file}",
+            acquisition=analysis.acquisitions.index,
+            file=[
+                "localizations.parquet",
+                "localization.json",
+                "tracks.parquet",
+                "msd.csv",
+                "brownian.json",
+                "figures/frame.png",
+            ],
+        ),
+        "results/summary.csv",
+        "results/manifest.json",
+
+
+rule report:
+    input:
+        rules.results.input,
+    output:
+        "results/report.html",
+    log:
+        "results/logs/report.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_of("scripts/report.py"),
+        captions=captions(),
+    script:
+        "../scripts/report.py"

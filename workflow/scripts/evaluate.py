@@ -1,0 +1,33 @@
+"""Judge the networks on held-out scenes and beads; choose the probability threshold and calibrate the uncertainties."""
+
+from defocus3d.logs import start
+
+log = start(snakemake)
+
+from dataclasses import replace
+
+import pandas as pd
+
+from defocus3d import tables
+from defocus3d.assessment import assess_beads, assess_scenes, calibrate
+from defocus3d.beads import load_stack
+from defocus3d.camera import Camera
+from defocus3d.frames import open_frames
+from defocus3d.localization import Localizer
+from defocus3d.psf import PSF
+from defocus3d.scenes import Scenes
+
+training, refine = snakemake.params.training, snakemake.params.localization["refine"]
+scenes, psf = Scenes.load(snakemake.input.scenes), PSF.load(snakemake.input.psf)
+networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn)
+# the held-out scenes show the movies' motion blur, the planes of the stacks none
+localizer, rest = calibrate(networks, psf.blurred(snakemake.params.blur_um), Camera.of(snakemake.params.camera), scenes, training, refine)
+rows = assess_scenes(localizer, scenes, rest, refine, training["seed"])
+still = replace(localizer, psf=psf)
+beads = pd.read_csv(snakemake.input.beads, keep_default_na=False)
+for row in snakemake.params.stacks:
+    with open_frames(row["path"], Camera.of(row)) as frames:
+        rows += assess_beads(still, load_stack(row, frames), beads, refine)
+tables.write(pd.DataFrame(rows), snakemake.output.evaluation)
+localizer.calibration.save(snakemake.output.calibration)
+log.info("threshold %.2f", localizer.calibration.threshold)

@@ -1,0 +1,26 @@
+"""Localize the beads of a movie, batch by batch."""
+
+from defocus3d.logs import start
+
+log = start(snakemake)
+
+import json
+from pathlib import Path
+
+from defocus3d import tables
+from defocus3d.camera import Camera
+from defocus3d.frames import open_frames
+from defocus3d.localization import Calibration, Localizer, localize_movie
+from defocus3d.psf import PSF
+
+row, settings = snakemake.params.acquisition, snakemake.params.localization
+calibration = Calibration.load(snakemake.input.calibration)
+networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn)
+localizer = Localizer(*networks, PSF.load(snakemake.input.psf).blurred(snakemake.params.blur_um), Camera.of(row), calibration)
+with open_frames(row["path"], localizer.camera) as frames:
+    table, info = localize_movie(localizer, frames, row, settings, threads=snakemake.threads)
+tables.write(table, snakemake.output.localizations)
+Path(snakemake.output.info).write_text(json.dumps(info, indent=1))
+log.info("%d localizations, %d of them good, in %d frames", len(table), (table["flag"] == 0).sum(), info["n_frames"])
+for warning in info["warnings"]:
+    log.warning(warning)

@@ -1,0 +1,18 @@
+"""Write down versions, config, seeds, code and input checksums."""
+
+from defocus3d.logs import start
+
+start(snakemake)
+
+import json
+from pathlib import Path
+
+from defocus3d.provenance import WORKFLOW, manifest
+
+record = manifest(
+    config=snakemake.params.config,
+    code=snakemake.params.code,
+    inputs=[*snakemake.input.sheets, *snakemake.input.data],
+    environments=WORKFLOW.parent.glob("envs/*.yaml"),
+)
+Path(snakemake.output[0]).write_text(json.dumps(record, indent=2) + "\n")

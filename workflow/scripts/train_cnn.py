@@ -1,0 +1,19 @@
+"""Train the network for the axial position, on crops where the first network finds beads."""
+
+from defocus3d.logs import start
+
+log = start(snakemake)
+
+import keras
+import pandas as pd
+
+from defocus3d import tables
+from defocus3d.camera import Camera
+from defocus3d.scenes import Scenes
+from defocus3d.training import train_cnn
+
+fcn = keras.saving.load_model(snakemake.input.fcn, compile=False, safe_mode=True)
+scenes = Scenes.load(snakemake.input.scenes)
+network, curve = train_cnn(scenes, fcn, Camera.of(snakemake.params.camera), snakemake.params.training)
+network.save(snakemake.output.network)
+tables.write(pd.concat([pd.read_csv(snakemake.input.curve), curve], ignore_index=True), snakemake.output.curve)
