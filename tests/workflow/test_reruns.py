@@ -28,11 +28,10 @@ def test_a_copy_elsewhere_is_up_to_date_too(tiny):
     [
         ("psf.py", {"ingest_beads": 1, **NETWORKS}),
         ("scenes.py", NETWORKS),
-        ("cnn.py", {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
-        ("evaluation.py", {**OPTICS, **MOVIES}),
-        ("localization.py", MOVIES),
+        ("assessment.py", {**OPTICS, **MOVIES}),
+        ("localization.py", {**OPTICS, **MOVIES}),
         ("linking.py", {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
-        ("verdict.py", {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ("figures/training.py", {"draw_training": 1}),
         ("figures/tracks.py", {"draw_motion": 2}),
         ("summary.py", {"summarize": 1}),
         ("microscope.py", {}),  # only the demo's simulation, which this analysis has nothing of
@@ -73,8 +72,8 @@ def test_one_more_movie_runs_only_its_own_jobs(tiny):
 
 def test_a_corrected_temperature_does_not_localize_again(tiny):
     sheet = tiny.folder / "config" / "acquisitions.tsv"
-    table = pd.read_csv(sheet, sep="\t")
-    table.loc[0, "temperature_c"] = 30
+    table = pd.read_csv(sheet, sep="\t", dtype={"temperature_c": float})
+    table.loc[0, "temperature_c"] = 25.5
     table.to_csv(sheet, sep="\t", index=False)
     jobs = tiny.planned()
     assert jobs == {"link": 1, "diffusion": 1, "draw_motion": 1, "summarize": 1, **REPORTING}

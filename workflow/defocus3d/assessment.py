@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import RegularGridInterpolator
 
 from defocus3d import evaluation
 from defocus3d.beads import Stack
@@ -94,13 +95,12 @@ def _bin(stage, axis, column, start, stop, truth, found, axial_range_um) -> dict
 
 
 def _bounds(localizer: Localizer, truth: pd.DataFrame) -> np.ndarray:
-    """CRLB (beads, 3) of each bead as if it were alone; NaN outside the measured planes.
+    """CRLB (beads, 3) of each bead as if it were alone; NaN outside the axial range.
 
     The bound varies smoothly: it is computed on a grid of z, brightness and background, and interpolated in its logarithm.
     """
-    from scipy.interpolate import RegularGridInterpolator
-
-    z = np.linspace(*localizer.psf.z_range_um, 41)
+    measured, asked = localizer.psf.z_range_um, localizer.calibration.axial_range_um
+    z = np.linspace(max(measured[0], asked[0]), min(measured[1], asked[1]), 41)
     photons = np.geomspace(truth["photons"].min(), truth["photons"].max() + 1, 6)
     level = np.geomspace(truth["level"].min(), truth["level"].max() + 1e-3, 4)
     grid = np.stack([np.stack([crlb(localizer.psf, z, n, b, localizer.camera) for b in level], axis=1) for n in photons], axis=1)

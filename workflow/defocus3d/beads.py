@@ -353,13 +353,13 @@ def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, setti
     return pool.psf, beads
 
 
-def load_stack(row: dict, frames) -> Stack:
-    """The stack of a row of the sheet, read from opened `frames` whose camera is the row's."""
+def load_stack(row: dict, frames, camera: Camera) -> Stack:
+    """The stack of a row of the sheet, read from opened `frames` of `camera`."""
     stage = row["z_direction"] * row["z_step_um"] * np.arange(len(frames))
     images = frames.read(0, len(frames))
     order = np.argsort(stage)
-    full = float(frames.camera.to_photoelectrons(frames.saturation_adu))
-    return Stack(row["path"], images[order], stage[order], frames.camera, full)
+    full = float(camera.to_photoelectrons(frames.saturation_adu))
+    return Stack(row["path"], images[order], stage[order], camera, full)
 
 
 def bead_table(beads: pd.DataFrame, stacks: list[Stack], pixel_size_um: float) -> pd.DataFrame:

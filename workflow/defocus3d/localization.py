@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 CONTEXT_PROBABILITY = 0.2  # detections from here on are shown to the CNN as neighbours, as in its training
 UNCERTAIN_UM = (0.3, 0.3, 0.6)  # localizations less certain than this in x, y, z are flagged
 MISFIT = 2.0  # mean squared residual over variance from which the PSF does not explain the image
-TRUST_UM = (0.3, 0.7)  # a refinement that leaves the networks' answer by more, laterally or axially, is not trusted
+TRUST_UM = 0.3  # where a refinement leaves the networks' lateral place by more, the networks' answer is kept
+LEAST_SNR = 3.0  # of a bead's brightness in the fit
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
 
 
@@ -33,7 +34,7 @@ class Flag(IntFlag):
     OUT_OF_RANGE = 1  # beyond the axial range
     UNCERTAIN = 2  # its uncertainty is too large to tell anything
     MISFIT = 4  # the image around it is not explained
-    STRAYED = 8  # the refinement ran away; the networks' answer is kept
+    WEAK = 8  # the fit finds less light of it than three times the uncertainty of that
     DOUBLE = 16  # a second answer for one bead
 
 
@@ -119,17 +120,17 @@ class Localizer:
         places = found[["x_um", "y_um", "z_um"]].to_numpy()
         low, high = self.psf.z_range_um
         start = np.column_stack([places[:, :2], np.clip(places[:, 2], low, high)])
-        fit: Fit = fit_frame(image_e, start, self.psf, self.camera, move=refine)
-        out = found.assign(photons=fit.photons, background_e=fit.background_e, misfit=fit.misfit, strayed=False)
+        fit: Fit = fit_frame(image_e, start, self.psf, self.camera, move=refine, sigma_z_um=found["sigma_z_um"])
+        out = found.assign(photons=fit.photons, background_e=fit.background_e, misfit=fit.misfit)
+        out["weak"] = fit.photons < LEAST_SNR * fit.sigma_photons
         scale = np.array(self.calibration.sigma_scale["networks"])
         sigma = found[["sigma_x_um", "sigma_y_um", "sigma_z_um"]].to_numpy() * scale
         if refine:
             refined = np.column_stack([fit.x_um, fit.y_um, fit.z_um])
-            strayed = (np.hypot(*(refined - places).T[:2]) > TRUST_UM[0]) | (abs(refined - places)[:, 2] > TRUST_UM[1])
-            strayed |= fit.photons < 3 * fit.sigma_photons
+            strayed = np.hypot(*(refined - places).T[:2]) > TRUST_UM
             places = np.where(strayed[:, None], places, refined)
             sigma = np.where(strayed[:, None], sigma, fit.sigma_um * np.array(self.calibration.sigma_scale["refined"]))
-            out["strayed"] = strayed
+        out["weak"] = fit.photons < LEAST_SNR * fit.sigma_photons
         out[["x_um", "y_um", "z_um"]] = places
         out[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] = sigma
         return out
@@ -141,7 +142,7 @@ class Localizer:
         uncertain = (table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]].to_numpy() > np.array(UNCERTAIN_UM)).any(axis=1)
         flag |= np.where(uncertain, Flag.UNCERTAIN, 0)
         flag |= np.where(table["misfit"] > MISFIT, Flag.MISFIT, 0)
-        flag |= np.where(table["strayed"], Flag.STRAYED, 0)
+        flag |= np.where(table["weak"], Flag.WEAK, 0)
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
         return table.assign(flag=flag.astype(int))
 

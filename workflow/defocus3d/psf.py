@@ -162,6 +162,37 @@ def render(image, coefficients, x_px, y_px, knots, magnifications, photons):
 
 
 @numba.njit(nogil=True, cache=True)
+def planes_at(coefficients, knots):
+    """Planes of lateral coefficients for heights `knots`, shape (len(knots), n, n), for `unit_image`."""
+    out = np.empty((len(knots), coefficients.shape[1], coefficients.shape[2]))
+    for k in range(len(knots)):
+        out[k] = _mirrored(coefficients, knots[k])[0]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def unit_image(plane, dx_px, dy_px, size):
+    """Unit image (size, size) of a bead `dx_px`, `dy_px` from the middle pixel, from a plane that `planes_at` made."""
+    n = plane.shape[0]
+    start = n // 2 - size // 2
+    weights_x, weights_y, slopes = np.empty(4), np.empty(4), np.empty(4)
+    first_x, first_y = int(np.floor(start - dx_px)) - 1, int(np.floor(start - dy_px)) - 1
+    _taps(start - dx_px - first_x, 8, weights_x, slopes)  # the knots are a pixel apart: one set of weights serves the whole row
+    _taps(start - dy_px - first_y, 8, weights_y, slopes)
+    out = np.zeros((size, size))
+    line = np.empty(n)
+    for i in range(max(0, -first_y), min(size, n - 3 - first_y)):
+        for m in range(n):
+            line[m] = 0.0
+            for k in range(4):
+                line[m] += weights_y[k] * plane[first_y + i + k, m]
+        for j in range(max(0, -first_x), min(size, n - 3 - first_x)):
+            for k in range(4):
+                out[i, j] += weights_x[k] * line[first_x + j + k]
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
 def gradients(coefficients, dx_px, dy_px, knot, size):
     """Unit image and its derivatives by x, y (per pixel) and z (per knot), shape (4, size, size).
 
@@ -176,9 +207,9 @@ def gradients(coefficients, dx_px, dy_px, knot, size):
     value, by_y, by_z = np.empty(n), np.empty(n), np.empty(n)
     position_x = centre - half - dx_px
     first_x = int(np.floor(position_x)) - 1
-    _taps(position_x - first_x + 1.0, 8, wx, sx)  # the knots are a pixel apart: one set of weights serves the whole row
+    _taps(position_x - first_x, 8, wx, sx)  # the knots are a pixel apart: one set of weights serves the whole row
     first_y = int(np.floor(centre - half - dy_px)) - 1
-    _taps(centre - half - dy_px - first_y + 1.0, 8, wy, sy)
+    _taps(centre - half - dy_px - first_y, 8, wy, sy)
     for i in range(size):
         r = first_y + i
         if r < 0 or r + 3 >= n:
@@ -235,5 +266,7 @@ def crlb(psf: PSF, z_um, photons: float, background_e: float, camera: Camera) ->
         unit, by_x, by_y, by_z = gradients(psf.coefficients, 0.0, 0.0, knot, size)
         jacobian = np.stack([by_x, by_y, by_z, unit, np.ones_like(unit)]).reshape(5, -1) * scale[:, None]
         variance = camera.variance(np.maximum(photons * unit + background_e, 0)).ravel()
-        bounds[row] = np.sqrt(np.diag(np.linalg.inv(jacobian / variance @ jacobian.T))[:3])
+        information = jacobian / variance @ jacobian.T
+        known = np.linalg.cond(information / np.sqrt(np.outer(*[np.diag(information) + 1e-300] * 2))) < 1e12
+        bounds[row] = np.sqrt(np.diag(np.linalg.inv(information))[:3]) if known else np.inf
     return bounds

@@ -26,8 +26,9 @@ rows = assess_scenes(localizer, scenes, rest, refine, training["seed"])
 still = replace(localizer, psf=psf)
 beads = pd.read_csv(snakemake.input.beads, keep_default_na=False)
 for row in snakemake.params.stacks:
-    with open_frames(row["path"], Camera.of(row)) as frames:
-        rows += assess_beads(still, load_stack(row, frames), beads, refine)
+    camera = Camera.of(row)
+    with open_frames(row["path"], camera) as frames:
+        rows += assess_beads(still, load_stack(row, frames, camera), beads, refine)
 tables.write(pd.DataFrame(rows), snakemake.output.evaluation)
 localizer.calibration.save(snakemake.output.calibration)
 log.info("threshold %.2f", localizer.calibration.threshold)

@@ -15,7 +15,7 @@ cameras = [Camera.of(row) for row in snakemake.params.stacks]
 stacks = []
 for row, camera in zip(snakemake.params.stacks, cameras):
     with open_frames(row["path"], camera) as frames:
-        stacks.append(load_stack(row, frames))
+        stacks.append(load_stack(row, frames, camera))
 pixel_size_um = snakemake.params.stacks[0]["pixel_size_um"]
 training = snakemake.params.training
 psf, beads = measure_psf(stacks, pixel_size_um, snakemake.params.axial_range_um, snakemake.params.beads, training["seed"])
