@@ -5,7 +5,8 @@ import time
 
 import pandas as pd
 import pytest
-from tiny_analysis import write_acquisitions
+import yaml
+from tiny_analysis import CONFIG, write_acquisitions
 
 REPORTING = {"report": 1, "manifest": 1}
 OPTICS = {"evaluate": 1, "draw_training": 1}
@@ -52,14 +53,17 @@ def test_a_touched_module_reruns_nothing(tiny):
 @pytest.mark.parametrize(
     ("setting", "jobs"),
     [
-        ("brownian={bootstrap: 60}", {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
-        ("linking={min_track_frames: 6}", {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
-        ("training={cnn_steps: 151}", {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
-        ("training={fcn_steps: 251}", {key: NETWORKS[key] for key in NETWORKS if key != "augment"}),
+        ({"brownian": {"bootstrap": 60}}, {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ({"linking": {"min_track_frames": 6}}, {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ({"training": {"cnn_steps": 151}}, {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
+        ({"training": {"fcn_steps": 251}}, {job: count for job, count in NETWORKS.items() if job != "augment"}),
     ],
+    ids=str,
 )
 def test_a_changed_setting_reruns_what_uses_it(tiny, setting, jobs):
-    assert tiny.planned("--config", setting) == {**jobs, **REPORTING}
+    config = {key: {**value, **setting.get(key, {})} if isinstance(value, dict) else value for key, value in {**setting, **CONFIG}.items()}
+    (tiny.folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+    assert tiny.planned() == {**jobs, **REPORTING}
 
 
 def test_one_more_movie_runs_only_its_own_jobs(tiny):

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 CELL_PX = 4  # side of an output cell: beads in one cell are told apart by no network with one answer a cell
 MULTIPLE_PX = 16  # images are padded to a multiple of this: the coarsest level sees a sixteenth of the pixels
-DETECTION_MARGIN_UM = 0.15  # beads this far beyond the axial range are still found; the axial network then tells on which side they lie
+DETECTION_MARGIN_UM = 0.5  # beads this far beyond the axial range are found too: they are told by their z, and the fit accounts for their light
 SIGNAL_SCALE = 4.0  # stabilised images are divided by this: brings both dim rings and sharp beads within reach of the first layer
 MERGE_UM = 0.15  # cells that point to places closer than this speak of one bead
 

@@ -120,7 +120,7 @@ class Localizer:
         places = found[["x_um", "y_um", "z_um"]].to_numpy()
         low, high = self.psf.z_range_um
         start = np.column_stack([places[:, :2], np.clip(places[:, 2], low, high)])
-        fit: Fit = fit_frame(image_e, start, self.psf, self.camera, move=refine, sigma_z_um=found["sigma_z_um"])
+        fit: Fit = fit_frame(image_e, start, self.psf, self.camera, move=refine)
         out = found.assign(photons=fit.photons, background_e=fit.background_e, misfit=fit.misfit)
         out["weak"] = fit.photons < LEAST_SNR * fit.sigma_photons
         scale = np.array(self.calibration.sigma_scale["networks"])

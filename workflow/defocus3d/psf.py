@@ -162,37 +162,6 @@ def render(image, coefficients, x_px, y_px, knots, magnifications, photons):
 
 
 @numba.njit(nogil=True, cache=True)
-def planes_at(coefficients, knots):
-    """Planes of lateral coefficients for heights `knots`, shape (len(knots), n, n), for `unit_image`."""
-    out = np.empty((len(knots), coefficients.shape[1], coefficients.shape[2]))
-    for k in range(len(knots)):
-        out[k] = _mirrored(coefficients, knots[k])[0]
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
-def unit_image(plane, dx_px, dy_px, size):
-    """Unit image (size, size) of a bead `dx_px`, `dy_px` from the middle pixel, from a plane that `planes_at` made."""
-    n = plane.shape[0]
-    start = n // 2 - size // 2
-    weights_x, weights_y, slopes = np.empty(4), np.empty(4), np.empty(4)
-    first_x, first_y = int(np.floor(start - dx_px)) - 1, int(np.floor(start - dy_px)) - 1
-    _taps(start - dx_px - first_x, 8, weights_x, slopes)  # the knots are a pixel apart: one set of weights serves the whole row
-    _taps(start - dy_px - first_y, 8, weights_y, slopes)
-    out = np.zeros((size, size))
-    line = np.empty(n)
-    for i in range(max(0, -first_y), min(size, n - 3 - first_y)):
-        for m in range(n):
-            line[m] = 0.0
-            for k in range(4):
-                line[m] += weights_y[k] * plane[first_y + i + k, m]
-        for j in range(max(0, -first_x), min(size, n - 3 - first_x)):
-            for k in range(4):
-                out[i, j] += weights_x[k] * line[first_x + j + k]
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
 def gradients(coefficients, dx_px, dy_px, knot, size):
     """Unit image and its derivatives by x, y (per pixel) and z (per knot), shape (4, size, size).
 

@@ -6,12 +6,10 @@ import numba
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.psf import PSF, gradients, planes_at, render, unit_image
+from defocus3d.psf import PSF, gradients, render
 
 GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
 STEPS = 12
-SCAN_STEP_UM = 0.1  # between the heights that are tried: finer than the depth of field
-SCAN_PX = 20  # half-width of the square in which they are compared
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
 LEAST_PHOTONS = 20.0
 STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin that the networks found
@@ -86,7 +84,7 @@ def _hats(count: int, nodes: int) -> np.ndarray:
     return np.maximum(0.0, 1.0 - abs(position[None, :] - np.arange(nodes)[:, None]))
 
 
-def fit_frame(image_e, places_um, psf: PSF, camera: Camera, move: bool = True, sigma_z_um=None) -> Fit:
+def fit_frame(image_e, places_um, psf: PSF, camera: Camera, move: bool = True) -> Fit:
     """The most likely places and brightnesses of all beads of a frame.
 
     Parameters
@@ -97,70 +95,13 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, move: bool = True, s
         x, y, z to start from.
     move : bool
         Fit the places too (Levenberg-Marquardt); else brightness and background alone, and the uncertainties are for known places.
-    sigma_z_um : array (beads,), optional
-        How far the start may be off. If given, each bead first tries all heights, the others fixed: the likelihood has a maximum on
-        either side of focus, and climbing alone never changes sides.
     """
     model = FrameModel(image_e, psf, camera)
     beads = np.column_stack([places_um, np.full(len(places_um), 100.0)]).astype(float)
     beads, nodes, expected = _climb(model, beads, model.start_background(), move=False, steps=4)
     if move and len(beads):
-        if sigma_z_um is not None:
-            beads = _choose_heights(model, beads, expected, np.asarray(sigma_z_um, float))
-            beads, nodes, expected = _climb(model, beads, nodes, move=False, steps=2)
         beads, nodes, expected = _climb(model, beads, nodes, move=True, steps=STEPS)
     return _judge(model, beads, nodes, expected)
-
-
-def _choose_heights(model: FrameModel, beads, expected, sigma_z_um) -> np.ndarray:
-    """`beads` with heights of greatest posterior: the likelihood of the image, times a Laplace density around the start."""
-    psf = model.psf
-    heights = np.arange(*psf.z_range_um, SCAN_STEP_UM)
-    doubt = np.sqrt(2) * abs(heights[None, :] - beads[:, 2:3]) / np.maximum(sigma_z_um, SCAN_STEP_UM)[:, None]
-    half = min(SCAN_PX, psf.radius_px)
-    weight = 1.0 / model.camera.variance(expected)
-    pixel = psf.pixel_size_um
-    places = beads.copy()
-    now, tried = (planes_at(psf.coefficients, psf.knots_of(z)[0]) for z in (beads[:, 2], heights))
-    _scan(places[:, :2] / pixel, now, places, tried, heights, doubt, model.image - expected, weight, half)
-    return places
-
-
-@numba.njit(nogil=True, cache=True)
-def _scan(places_px, now, beads, tried, heights, doubt, residual, weight, half):
-    """For one bead after the other, set height and brightness in `beads` to the best of the scan, and `residual` accordingly."""
-    rows, columns = residual.shape
-    size = 2 * half + 1
-    for b in range(len(beads)):
-        row, column = int(np.rint(places_px[b, 1])), int(np.rint(places_px[b, 0]))
-        dx, dy = places_px[b, 0] - column, places_px[b, 1] - row
-        top, bottom = max(row - half, 0), min(row + half + 1, rows)
-        left, right = max(column - half, 0), min(column + half + 1, columns)
-        if top >= bottom or left >= right:
-            continue
-        own = unit_image(now[b], dx, dy, size) * beads[b, 3]
-        i0, j0 = top - row + half, left - column + half
-        data = residual[top:bottom, left:right] + own[i0 : i0 + bottom - top, j0 : j0 + right - left]
-        w = weight[top:bottom, left:right]
-        sum_w, sum_d = w.sum(), (w * data).sum()
-        best, chosen, strength, image = -1e30, -1, 0.0, own
-        for k in range(len(heights)):
-            unit = unit_image(tried[k], dx, dy, size)
-            part = unit[i0 : i0 + bottom - top, j0 : j0 + right - left]
-            # amplitude by weighted least squares, with a constant left free: the background is known less well than the bead
-            sum_p, sum_pp, sum_pd = (w * part).sum(), (w * part * part).sum(), (w * part * data).sum()
-            power = sum_pp - sum_p * sum_p / sum_w
-            signal = sum_pd - sum_p * sum_d / sum_w
-            if power <= 0 or signal <= 0:
-                continue
-            score = 0.5 * signal * signal / power - doubt[b, k]
-            if score > best:
-                best, chosen, strength, image = score, k, signal / power, unit
-        if chosen >= 0:
-            beads[b, 2], beads[b, 3] = heights[chosen], strength
-            for i in range(top, bottom):
-                for j in range(left, right):
-                    residual[i, j] += own[i - row + half, j - column + half] - strength * image[i - row + half, j - column + half]
 
 
 def _climb(model: FrameModel, beads, nodes, move: bool, steps: int):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,7 +16,7 @@ from defocus3d.sheets import Sheet, read_sheet
 
 # what `training.preset` stands for; a key of `training` that the config gives goes before it. Other defaults are in schemas/
 PRESETS = {
-    "quick": {"scenes": 6000, "held_out_scenes": 200, "fcn_steps": 2600, "cnn_steps": 2600},
+    "quick": {"scenes": 6000, "held_out_scenes": 200, "fcn_steps": 3200, "cnn_steps": 5500},
     "full": {"scenes": 30000, "held_out_scenes": 1000, "fcn_steps": 30000, "cnn_steps": 30000},
 }
 CAMERA = [column.name for column in fields(Camera)]
@@ -108,6 +109,9 @@ def _read(config: dict, base: Path) -> tuple[Analysis, list[str]]:
     config, problems = complete(config)
     stacks = read_sheet(config["bead_stacks"], schemas.load("bead_stacks"), base)
     acquisitions = read_sheet(config["acquisitions"], schemas.load("acquisitions"), base)
+    for row in [*stacks.rows, *acquisitions.rows]:
+        if row["path"] is not None:  # an absolute path stays what it is
+            row["path"] = os.path.join(config["data_folder"], row["path"])
     problems += [*stacks.problems, *acquisitions.problems, *checks.between_rows(stacks, acquisitions)]
     tables = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
     sizes = tables[1]["optics"].map(checks.pixel_sizes(stacks))
