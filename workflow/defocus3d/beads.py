@@ -234,9 +234,9 @@ class Pool:
     def pool(self, role: str) -> None:
         """Add to the PSF what it leaves unexplained, averaged over the beads of `role` at their registered places."""
         psf = self.psf
-        total, weight = np.zeros(psf.values.shape), np.zeros(psf.values.shape)
+        total, weight = np.zeros((2, *psf.values.shape)), np.zeros((2, *psf.values.shape))  # of every other bead, for the noise
         half = psf.radius_px
-        for bead in self.beads[self.beads["role"] == role].itertuples():
+        for number, bead in enumerate(self.beads[self.beads["role"] == role].itertuples()):
             stack = self.stacks[bead.stack]
             data, _, mask, (row, column) = self.around(bead)
             x, y = bead.x_px - column, bead.y_px - row
@@ -252,10 +252,11 @@ class Pool:
             at = np.meshgrid(planes[covered], knots + y, knots + x, indexing="ij")
             known = map_coordinates(mask.astype(np.float32), [at[1][0], at[2][0]], order=1) > 0.99
             moved = map_coordinates(residual, at, order=1, mode="nearest")
-            total[covered] += bead.photons * moved * known
-            weight[covered] += bead.photons * known
-        values = psf.values + np.where(weight > 0, total / np.maximum(weight, 1e-9), 0.0)
-        self.psf = _normalised(denoised(values), psf)
+            total[number % 2, covered] += bead.photons * moved * known
+            weight[number % 2, covered] += bead.photons * known
+        halves = psf.values + np.where(weight > 0, total / np.maximum(weight, 1e-9), 0.0)
+        whole = psf.values + np.where(weight.sum(0) > 0, total.sum(0) / np.maximum(weight.sum(0), 1e-9), 0.0)
+        self.psf = _normalised(denoised(whole, halves), psf)
 
     def recentre(self) -> None:
         """Set z = 0 at best focus, where the image is sharpest (largest sum of squares), and x = y = 0 at its centroid there."""
@@ -272,26 +273,31 @@ class Pool:
         self.beads[["x_px", "y_px", "focus_um"]] += (dx, dy, best_um)
 
 
-def denoised(values: np.ndarray) -> np.ndarray:
-    """`values` (planes, n, n) with each plane Wiener-filtered: no symmetry is assumed, only that noise is white.
+def denoised(whole: np.ndarray, halves: np.ndarray) -> np.ndarray:
+    """`whole` (planes, n, n), less what its two independent `halves` (2, planes, n, n) do not share; no symmetry is assumed.
 
-    A noisy template pulls fits towards half-pixel places, where interpolation smooths its noise (pixel locking). The gain
-    S / (S + N) depends on the spatial frequency's length alone; N is the power beyond 90 % of the corner frequency, where optics
-    that a camera samples properly pass nothing.
+    A noisy template pulls fits towards half-pixel places, where interpolation smooths its noise (pixel locking), and networks that
+    learn from it take its noise for a sign of z. Each band of lateral and axial frequency is weighted by 2 c / (1 + c), where c is
+    the correlation of the halves in the band: the Wiener filter of their mean (Rosenthal and Henderson 2003, J. Mol. Biol. 333, 721).
     """
-    n = values.shape[1]
-    window = np.pad(values, ((0, 0), (0, n // 2), (0, n // 2)), mode="constant")
-    spectrum = np.fft.rfft2(window)
-    rows, columns = np.fft.fftfreq(window.shape[1])[:, None], np.fft.rfftfreq(window.shape[2])[None, :]
-    length = np.hypot(rows, columns)
-    shell = np.rint(length * window.shape[1]).astype(int)
-    count = np.bincount(shell.ravel())
-    for plane in spectrum:
-        power = np.bincount(shell.ravel(), (abs(plane) ** 2).ravel()) / count
-        noise = (abs(plane[length > 0.9 * np.sqrt(0.5)]) ** 2).mean()
-        gain = np.clip(1 - noise / np.maximum(gaussian_filter1d(power, 1.0, mode="nearest"), 1e-30), 0, 1)
-        plane *= gain[shell]
-    return np.fft.irfft2(spectrum, s=window.shape[1:])[:, :n, :n]
+    planes, n = whole.shape[:2]
+    spectra = []
+    for values in (whole, *halves):
+        mirrored = np.concatenate([values, values[::-1]])  # along z there is no zero border that could wrap around
+        spectra.append(np.fft.fftn(np.pad(mirrored, ((0, 0), (0, n // 2), (0, n // 2)))))
+    side = spectra[0].shape[1]
+    lateral = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side), indexing="ij"))
+    band = np.rint(lateral * side / 2).astype(int)
+
+    def sums(product):
+        per_plane = np.stack([np.bincount(band.ravel(), plane.real.ravel()) for plane in product])
+        both_signs = per_plane + np.roll(per_plane[::-1], 1, axis=0)  # k and -k share a band
+        return gaussian_filter(both_signs, (1.0, 0.7), mode=("wrap", "nearest"))
+
+    a, b = spectra[1:]
+    shared = sums(a * b.conj()) / np.sqrt(np.maximum(sums(abs(a) ** 2) * sums(abs(b) ** 2), 1e-60))
+    gain = np.clip(2 * shared / (1 + np.clip(shared, 0, 1)), 0, 1)
+    return np.fft.ifftn(spectra[0] * gain[:, band]).real[:planes, :n, :n]
 
 
 def _normalised(values, psf: PSF) -> PSF:

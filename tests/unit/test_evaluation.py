@@ -1,0 +1,54 @@
+"""Matching, Jaccard index and calibration on tables with known answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from defocus3d.evaluation import best_threshold, jaccard, match, sigma_scale
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=["frame", "x_um", "y_um", "z_um"])
+
+
+def test_pairs_are_one_to_one_and_closest_in_sum():
+    truth = table((0, 0.0, 0, 0), (0, 0.2, 0, 0))
+    found = table((0, 0.21, 0, 0), (0, 0.1, 0, 0))
+    i, j = match(truth, found)
+    assert dict(zip(i, j)) == {0: 1, 1: 0}
+
+
+@pytest.mark.parametrize("shift, matched", [((0.24, 0, 0), 1), ((0.26, 0, 0), 0), ((0.2, 0.2, 0), 0), ((0, 0, 0.49), 1), ((0, 0, 0.51), 0)])
+def test_limits_of_a_match(shift, matched):
+    assert len(match(table((3, 1, 1, 0)), table((3, 1 + shift[0], 1 + shift[1], shift[2])))[0]) == matched
+
+
+def test_frames_are_kept_apart():
+    assert len(match(table((0, 1, 1, 0)), table((1, 1, 1, 0)))[0]) == 0
+
+
+def test_jaccard_counts_missed_doubled_and_false():
+    truth = table((0, 1, 1, 0), (0, 5, 5, 1), (0, 9, 9, 3.0))  # the last lies beyond the range
+    found = table((0, 1, 1, 0.1), (0, 1.1, 1, 0.1), (0, 9, 9, 1.2))  # found, doubled, beyond the range
+    score = jaccard(truth, found, (-1.5, 1.5))
+    assert (score["n_truth"], score["n_found"], score["n_matched"]) == (2, 3, 1)
+    assert score["jaccard"] == pytest.approx(1 / 4)
+
+
+def test_beads_between_scored_and_axial_range_count_neither_way():
+    truth, found = table((0, 1, 1, 0), (0, 5, 5, 1.45)), table((0, 1, 1, 0), (0, 5, 5, 1.4))
+    assert jaccard(truth, found, (-1.5, 1.5), (-1.4, 1.4))["jaccard"] == 1.0
+    assert jaccard(truth, found[:1], (-1.5, 1.5), (-1.4, 1.4))["jaccard"] == 1.0
+
+
+def test_scale_makes_68_percent_lie_within_one_sigma():
+    rng = np.random.default_rng(1)
+    errors = rng.standard_normal((20_000, 3)) * (1, 2, 0.5)
+    assert sigma_scale(errors, np.ones_like(errors)) == pytest.approx([1, 2, 0.5], rel=0.03)
+
+
+def test_threshold_separates_true_from_false():
+    truth = table(*((k, 1, 1, 0) for k in range(50)))
+    good = truth.assign(probability=0.8)
+    bad = truth.assign(x_um=3.0, probability=0.4)
+    assert 0.4 < best_threshold(truth, pd.concat([good, bad]), (-1, 1)) <= 0.8

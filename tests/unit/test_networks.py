@@ -1,0 +1,81 @@
+"""What surrounds the networks: targets, reading of cells, crops, flags. The networks themselves are judged by the workflow's tests."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from defocus3d import cnn, fcn
+from defocus3d.camera import Camera
+from defocus3d.localization import doubles
+from defocus3d.training import learning_rate
+
+PIXEL_UM = 0.1
+
+
+def cells_of(x_px, y_px, shape):
+    """Output of a perfect network for beads in one image."""
+    truth = fcn.targets(x_px, y_px, np.zeros(len(x_px), int), (1, *shape))
+    cells = np.full((*truth.shape[:3], 5), -3.0)
+    cells[..., fcn.LOGIT] = np.where(truth[..., 0] > 0, 5.0, -8.0)
+    cells[..., fcn.DX : fcn.DY + 1] = truth[..., 1:]
+    return cells
+
+
+def test_targets_and_reading_are_inverse():
+    x, y = np.array([3.2, 17.9, 40.05]), np.array([5.5, 31.4, 12.0])
+    found = fcn.read_cells(cells_of(x, y, (48, 64)), PIXEL_UM, 0.5).sort_values("x_um")
+    assert found["x_um"].to_numpy() / PIXEL_UM == pytest.approx(x, abs=1e-4)
+    assert found["y_um"].to_numpy() / PIXEL_UM == pytest.approx(y, abs=1e-4)
+
+
+def test_cells_that_point_to_one_place_are_one_bead():
+    cells = cells_of(np.array([15.5]), np.array([9.5]), (32, 32))
+    i, j = np.argwhere(cells[0, ..., fcn.LOGIT] > 0)[0]
+    half = 0.0  # probability 1/2 in this cell and in the next
+    cells[0, i, j, fcn.LOGIT] = cells[0, i, j - 1, fcn.LOGIT] = half
+    cells[0, i, j - 1, fcn.DX : fcn.DY + 1] = cells[0, i, j, fcn.DX : fcn.DY + 1] + (1, 0)
+    found = fcn.read_cells(cells, PIXEL_UM, 0.7)
+    assert len(found) == 1 and found["probability"].iloc[0] == pytest.approx(1.0)
+    assert found["x_um"].iloc[0] == pytest.approx(1.55)
+
+
+def test_loss_is_least_for_the_truth():
+    truth = fcn.targets(np.array([10.0, 25.0]), np.array([10.0, 20.0]), np.zeros(2, int), (1, 32, 32))
+    right = cells_of(np.array([10.0, 25.0]), np.array([10.0, 20.0]), (32, 32)).astype(np.float32)
+    moved, missed = right.copy(), right.copy()
+    moved[..., fcn.DX] += 0.3
+    missed[..., fcn.LOGIT] = -8.0
+    values = [float(fcn.loss(truth, output)) for output in (right, moved, missed)]
+    assert values[0] < values[1] and values[0] < values[2]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (50, 70), (9, 200)])
+def test_any_image_size_goes_through(shape):
+    images = fcn.prepare(np.full((2, *shape), 20.0, np.float32), Camera())
+    cells = fcn.detect(fcn.build(1), images)
+    assert cells.shape == (2, -(-shape[0] // 4), -(-shape[1] // 4), 5)
+
+
+def test_crops_are_centred_and_mirror_the_border():
+    plane = np.arange(60 * 70, dtype=float).reshape(1, 60, 70, 1)
+    middle, corner = cnn.crops(plane, [0, 0], np.array([35.0, 0.0]), np.array([30.0, 0.0]))
+    half = cnn.CROP_PX // 2
+    assert middle[half, half, 0] == plane[0, 30, 35, 0]
+    assert corner[half, half, 0] == plane[0, 0, 0, 0] == corner[half - 1, half - 1, 0]
+
+
+def test_detection_map_shares_probability_among_pixels():
+    found = pd.DataFrame({"frame": [0, 1], "x_um": [1.05, 2.0], "y_um": [1.0, 2.02], "probability": [0.8, 0.5]})
+    maps = cnn.detection_map(found, 2, (40, 40), PIXEL_UM)
+    assert maps.sum(axis=(1, 2)) == pytest.approx([0.8, 0.5])
+    assert maps[0, 10, 10] == pytest.approx(0.4, abs=1e-6)
+
+
+def test_the_less_probable_of_two_answers_is_the_double():
+    rows = pd.DataFrame({"frame": [0, 0, 1], "x_um": [1.0, 1.05, 1.0], "y_um": 1.0, "z_um": [0.0, 0.1, 0.0], "probability": [0.6, 0.9, 0.5]})
+    assert doubles(rows).tolist() == [True, False, False]
+
+
+def test_learning_rate_rises_then_falls():
+    rates = [learning_rate(k, 1000, 1.0) for k in range(1000)]
+    assert np.argmax(rates) == pytest.approx(50, abs=2) and rates[-1] < 0.02 and max(rates) <= 1.0

@@ -1,0 +1,53 @@
+"""Training scenes: what is in them, and that the same seed gives the same."""
+
+import numpy as np
+import pytest
+from optics import gaussian_psf
+
+from defocus3d.scenes import Scenes, brownian_paths, draw_scenes
+
+RANGES = {"density_per_um2": (0.02, 0.2), "photons": (1000, 5000), "background_e": (10, 40)}
+
+
+def draw(seed=1, count=30, blur=(0.0, 0.0), **changed):
+    return draw_scenes(gaussian_psf(), (-1.0, 1.0), count, 64, **{**RANGES, **changed}, blur_um=blur, seed=seed)
+
+
+def test_the_same_seed_gives_the_same_scenes():
+    first, again, other = draw(1), draw(1), draw(2)
+    assert (first.images == again.images).all() and first.beads.equals(again.beads)
+    assert not (first.images[0] == other.images[0]).all()
+
+
+def test_density_in_range_is_as_drawn():
+    scenes = draw(count=150)
+    side = 6.4 + 6.0
+    inside = scenes.beads[scenes.beads["z_um"].between(-1, 1)]
+    expected = (scenes.density_per_um2 * side**2).sum()
+    assert len(inside) == pytest.approx(expected, abs=5 * np.sqrt(expected))
+    assert RANGES["density_per_um2"][0] <= scenes.density_per_um2.min() and scenes.density_per_um2.max() <= RANGES["density_per_um2"][1]
+
+
+def test_distractors_lie_on_both_sides_beyond_the_range():
+    z = draw(count=60).beads["z_um"]
+    assert (z < -1).any() and (z > 1).any() and z.abs().max() <= 4.0
+
+
+def test_light_of_beads_and_background_adds_up():
+    scenes = draw(count=40, density_per_um2=(0.01, 0.011))
+    background = np.array([scenes.images[k].astype(float).min() for k in range(40)])
+    assert (background > 0.3 * scenes.background_e).all() and (background < 1.5 * scenes.background_e).all()
+
+
+def test_paths_have_unit_variance_about_their_mean():
+    paths = brownian_paths(np.random.default_rng(1), (50_000,))
+    assert abs(paths.mean(axis=1)).max() < 1e-9
+    assert (paths**2).mean() == pytest.approx(1, abs=0.02)
+
+
+def test_saved_and_loaded(tmp_path):
+    scenes = draw(count=5)
+    scenes.save(tmp_path / "scenes.npz")
+    again = Scenes.load(tmp_path / "scenes.npz")
+    assert (again.images == scenes.images).all() and again.axial_range_um == scenes.axial_range_um
+    assert again.beads["z_um"].to_numpy() == pytest.approx(scenes.beads["z_um"].to_numpy())
