@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from optics import PIXEL_UM, gaussian_image
 
-from defocus3d.beads import NoBeadError, Stack, bead_table, measure_psf
+from defocus3d.beads import NoBeadError, Stack, bead_table
 from defocus3d.camera import Camera
+from defocus3d.pooling import measure_psf
 
 SETTINGS = {"footprint_um": "auto", "held_out_fraction": 0.33, "detection_snr": 8}
 CAMERA = Camera(offset_adu=0, gain_e_per_adu=1, read_noise_e=1.0)

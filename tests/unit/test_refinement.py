@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from optics import PIXEL_UM, gaussian_psf
+from optics import gaussian_psf
 
 from defocus3d.camera import Camera
 from defocus3d.psf import crlb

@@ -5,10 +5,11 @@ from defocus3d.logs import start
 log = start(snakemake)
 
 from defocus3d import tables
-from defocus3d.beads import bead_table, load_stack, measure_psf
+from defocus3d.beads import bead_table, load_stack
 from defocus3d.camera import Camera
 from defocus3d.figures import optics, style
 from defocus3d.frames import open_frames
+from defocus3d.pooling import measure_psf
 from defocus3d.psf import precision_limit
 
 cameras = [Camera.of(row) for row in snakemake.params.stacks]
