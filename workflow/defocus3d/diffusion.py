@@ -207,7 +207,8 @@ def msd_table(found: dict, replicates: dict, measurement: Measurement, experimen
         low, high = interval(replicates["msd"][:, i])
         table |= {f"msd_{axis}_low": low, f"msd_{axis}_high": high, f"n_{axis}": n_axes[i]}
     table["expected_um2"] = 2.0 * experiment.expected_um2_s[0] * lag_s
-    return pd.DataFrame(table)
+    table = pd.DataFrame(table)
+    return table[table["n"] > 0].reset_index(drop=True)  # a lag that no track spans has nothing to say
 
 
 def interval(replicates) -> tuple[np.ndarray, np.ndarray]:
