@@ -273,7 +273,7 @@ def test_few_tracks_are_insufficient_and_valid_json(localizations):
     assert results["verdict"] == "insufficient"
     assert results["reasons"]
     json.dumps(results, allow_nan=False)
-    assert len(table) == 8
+    assert len(table) <= 8 and (table["n"] > 0).all()
 
 
 def test_tables_without_z_go_through():
