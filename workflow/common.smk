@@ -105,12 +105,6 @@ def training_camera(wildcards):
     return {key: row[key] for key in camera}
 
 
-def blur_um(row):
-    """Motion blur of a movie in µm, rms; rounded, so that a slightly corrected temperature trains nothing again."""
-    bead = row["bead_diameter_um"], row["temperature_c"], row["viscosity_pa_s"]
-    return round(motion_blur_um(stokes_einstein(*bead)[0], row["exposure_s"]), 2)
-
-
 def blur_of(row):
     """Motion blur of an acquisition in µm, rms; rounded, so that a slightly corrected temperature trains nothing again."""
     size = row["bead_diameter_um"], row["temperature_c"], row["viscosity_pa_s"]

@@ -3,15 +3,9 @@
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
 LATERAL_UM, AXIAL_UM = 0.25, 0.5  # a localization this close to a bead has found it
 AXES = ("x", "y", "z")
-COLUMNS = [
-    "source", "stage", "axis", "bin_low", "bin_high", "n_truth", "n_found", "n_matched", "jaccard", "recall", "precision",
-    "rmse_x_um", "rmse_y_um", "rmse_z_um", "bias_z_um", "crlb_x_um", "crlb_y_um", "crlb_z_um",
-    "within_1sigma_x", "within_1sigma_y", "within_1sigma_z", "within_2sigma_x", "within_2sigma_y", "within_2sigma_z", "slope_z",
-]  # fmt: skip
 
 
 def match(truth: pd.DataFrame, found: pd.DataFrame, axial_um: float = AXIAL_UM) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +91,3 @@ def in_frame(beads: pd.DataFrame, side_um: float, pixel_size_um: float) -> pd.Da
     """Those of `beads` that lie within a square image."""
     edge = -pixel_size_um / 2
     return beads[beads["x_um"].between(edge, side_um + edge) & beads["y_um"].between(edge, side_um + edge)].reset_index(drop=True)
-
-
-def isolation_um(beads: pd.DataFrame) -> np.ndarray:
-    """Lateral distance of each bead to the nearest other of its frame, array (n,)."""
-    points = np.column_stack([beads["x_um"], beads["y_um"], beads["frame"] * 1e4])
-    return cKDTree(points).query(points, k=2)[0][:, 1] if len(beads) > 1 else np.full(len(beads), np.inf)
