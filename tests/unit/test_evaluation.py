@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from defocus3d.evaluation import best_threshold, jaccard, match, sigma_scale
+from defocus3d.evaluation import best_threshold, jaccard, match, other_weight, sigma_scale
 
 
 def table(*rows):
@@ -52,3 +52,16 @@ def test_threshold_separates_true_from_false():
     good = truth.assign(probability=0.8)
     bad = truth.assign(x_um=3.0, probability=0.4)
     assert 0.4 < best_threshold(truth, pd.concat([good, bad]), (-1, 1)) <= 0.8
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.8])
+def test_worth_of_a_likelihood_is_learned_from_which_height_was_right(weight):
+    rng, n = np.random.default_rng(2), 5000
+    loss = rng.uniform(0, 6, n)
+    right = rng.random(n) < 1 / (1 + np.exp(-weight * loss))
+    truth = pd.DataFrame({"frame": np.arange(n), "x_um": 1.0, "y_um": 1.0, "z_um": np.where(right, 0.3, -0.4)})
+    found = truth.assign(z_um=0.3, other_z_um=-0.4, other_loss=loss)
+    assert other_weight(truth, found) == pytest.approx(weight, rel=0.1)
+    only_one = found.assign(other_z_um=np.nan, other_loss=np.nan)
+    assert other_weight(truth, only_one) == 1.0
+    assert other_weight(truth, pd.concat([found, only_one])) <= 1.0

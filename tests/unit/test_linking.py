@@ -112,3 +112,46 @@ def test_no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         linking.link_tracks(walks.movie(np.random.default_rng(7), 0.05, 20), RANGE_UM)
+
+
+def two_sided(rng, n_tracks=60, frames=40, step_um=0.2, flipped=0.2, odds=-1.0):
+    """Tracks across focus; in a share of the frames the height is given on the wrong side, the right one as the other."""
+    z = np.cumsum(rng.normal(0, step_um, (n_tracks, frames)), axis=1) + 0.3
+    lateral = np.cumsum(rng.normal(0, step_um, (2, n_tracks, frames)), axis=2) + 5.0 * np.arange(n_tracks)[:, None]
+    wrong = rng.random(z.shape) < flipped
+    table = pd.DataFrame({"frame": np.tile(np.arange(frames), n_tracks), "particle": np.repeat(np.arange(n_tracks), frames)})
+    table["x_um"], table["y_um"], table["true_z_um"] = lateral[0].ravel(), lateral[1].ravel(), z.ravel()
+    sides = np.where(wrong, -z, z).ravel()
+    return table.assign(z_um=sides, other_z_um=-sides, other_log_odds=odds, sigma_z_um=0.03, flag=0)
+
+
+def test_sides_of_focus_that_make_no_path_are_changed():
+    tracks = two_sided(np.random.default_rng(8))
+    far = abs(tracks["true_z_um"]) > 0.4  # nearer, a step may truly lead across
+    resolved = linking.resolve_heights(tracks)
+    wrong = [(np.sign(t["z_um"]) != np.sign(t["true_z_um"]))[far].mean() for t in (tracks, resolved)]
+    assert wrong[0] > 0.15 and wrong[1] < 0.02
+    # chosen, never shifted
+    assert (np.isclose(abs(resolved["z_um"]), abs(tracks["z_um"]))).all()
+    assert np.allclose(resolved["z_um"], -resolved["other_z_um"])
+
+
+def test_heights_without_another_stay():
+    tracks = two_sided(np.random.default_rng(9)).assign(other_z_um=np.nan, other_log_odds=np.nan)
+    pd.testing.assert_frame_equal(linking.resolve_heights(tracks), tracks)
+
+
+@pytest.mark.parametrize("axial_scale", [0.8, 1.0, 1.2])
+def test_choosing_sides_does_not_change_the_diffusion_coefficient(axial_scale):
+    """Not even where steps along z differ from those along x and y, as with a wrong axial scale."""
+    tracks = two_sided(np.random.default_rng(10), n_tracks=300, flipped=0.0, odds=-2.0)
+    tracks["z_um"] *= axial_scale
+    tracks["other_z_um"] = -tracks["z_um"]
+    joined = np.diff(tracks["particle"]) == 0
+    pairs = joined[1:] & joined[:-1]
+
+    def covariance_estimate(table):
+        step = np.diff(table["z_um"])
+        return (step[joined] ** 2).mean() + 2 * (step[1:] * step[:-1])[pairs].mean()
+
+    assert covariance_estimate(linking.resolve_heights(tracks)) == pytest.approx(covariance_estimate(tracks), rel=0.005)

@@ -19,6 +19,13 @@ def test_the_same_seed_gives_the_same_scenes():
     assert not (first.images[0] == other.images[0]).all()
 
 
+def test_scenes_of_a_group_have_their_conditions_in_common():
+    scenes = draw_scenes(gaussian_psf(), (-1.0, 1.0), 12, 64, **RANGES, blur_um=(0.0, 0.0), seed=1, group=4)
+    for values in (scenes.photons, scenes.background_e, scenes.density_per_um2):
+        assert len(np.unique(values)) == 3 and (np.diff(values.reshape(3, 4)) == 0).all()
+    assert not (scenes.images[0] == scenes.images[1]).all()
+
+
 def test_density_in_range_is_as_drawn():
     scenes = draw(count=150)
     side = 6.4 + 6.0

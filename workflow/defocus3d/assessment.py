@@ -7,12 +7,13 @@ import pandas as pd
 from scipy.interpolate import RegularGridInterpolator
 
 from defocus3d import evaluation
+from defocus3d.acceptance import Acceptance
 from defocus3d.beads import Stack
 from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table, row
-from defocus3d.localization import CONTEXT_PROBABILITY, Calibration, Localizer
+from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, Calibration, Localizer
 from defocus3d.psf import PSF, crlb
-from defocus3d.scenes import Scenes
+from defocus3d.scenes import HELD_OUT_GROUP, Scenes
 
 CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
@@ -32,22 +33,43 @@ def _truth(scenes: Scenes, which) -> pd.DataFrame:
 
 
 def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict, refine: str) -> tuple[Localizer, np.ndarray]:
-    """A localizer with threshold and uncertainties calibrated on a part of the held-out scenes, and the indices of the other scenes."""
-    part = np.arange(max(1, int(CALIBRATION_SHARE * len(scenes))))
+    """A localizer calibrated on a part of the held-out scenes, and the indices of the other scenes.
+
+    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the uncertainties.
+    """
+    groups = max(1, round(CALIBRATION_SHARE * len(scenes) / HELD_OUT_GROUP))
+    part = np.arange(min(groups * HELD_OUT_GROUP, len(scenes) - 1))
     images, truth = _noisy(scenes, part, camera, training["seed"]), _truth(scenes, part)
+    inside = truth[truth["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
-    start = Calibration(0.5, {"networks": [1.0] * 3, "refined": [1.0] * 3}, psf.pixel_size_um, psf.axial_range_um, *ranges)
+    scales = {"networks": [1.0] * 3, "refined": [1.0] * 3}
+    start = Calibration(0.5, scales, 1.0, Acceptance.UNTRAINED, psf.pixel_size_um, psf.axial_range_um, *ranges)
     localizer = Localizer(*networks, psf, camera, start)
     found = localizer.networks(images, CONTEXT_PROBABILITY)
     threshold = evaluation.best_threshold(truth, found, psf.axial_range_um)
-    inside = truth[truth["z_um"].between(*psf.axial_range_um)]
-    scales = {"networks": _scale(inside, found[found["probability"] >= threshold]), "refined": [1.0] * 3}
+    scales = {**scales, "networks": _scale(inside, found[found["probability"] >= threshold])}
     localizer = replace(localizer, calibration=replace(start, threshold=threshold, sigma_scale=scales))
     if refine == "mle":
-        refined = localizer.locate(images, refine)
+        table = _by_movie(images, localizer.fitted, localizer)
+        table = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
+        right = np.isin(np.arange(len(table)), evaluation.match(inside, table)[1])
+        weights = Acceptance.learn(table, right, psf.axial_range_um).weights
+        calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(inside, table))
+        localizer = replace(localizer, calibration=calibration)
+        refined = _by_movie(images, lambda images, beads: localizer.locate(images, refine, beads), localizer)
         scales = {**scales, "refined": _scale(inside, refined[refined["flag"] == 0])}
         localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
     return localizer, np.arange(len(part), len(scenes))
+
+
+def _by_movie(images, locate, localizer: Localizer) -> pd.DataFrame:
+    """Localizations of `locate(images, population)`, with the brightness measured anew for each group of scenes that belong together."""
+    parts = []
+    for first in range(0, len(images), HELD_OUT_GROUP):
+        movie = images[first : first + HELD_OUT_GROUP]
+        part = locate(movie, localizer.population(movie))
+        parts.append(part.assign(frame=part["frame"] + first))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _scale(truth: pd.DataFrame, found: pd.DataFrame) -> list[float]:
@@ -64,7 +86,7 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
     for stage, mode in [("networks", "none"), ("refined", "mle")][: 2 if refine == "mle" else 1]:
-        found = localizer.locate(images, mode)
+        found = _by_movie(images, lambda movie, beads, mode=mode: localizer.locate(movie, mode, beads), localizer)
         found = found[found["flag"] == 0]
         for axis, column, edges in [
             ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),
@@ -123,9 +145,10 @@ def assess_beads(localizer: Localizer, stack: Stack, beads: pd.DataFrame, refine
     if truth.empty:
         return []
     local = replace(localizer, camera=stack.camera)
+    population = local.population(stack.images[:: max(1, len(planes) // POPULATION_FRAMES)])
     rows = []
     for stage, mode in [("networks", "none"), ("refined", "mle")][: 2 if refine == "mle" else 1]:
-        found = pd.concat([local.locate(stack.images[k : k + 1], mode).assign(frame=k) for k in planes], ignore_index=True)
+        found = local.locate(stack.images, mode, population)
         found = found[found["flag"] == 0]
         pairs = pairs_table(truth, found, axial_um=high - low)
         edges = np.linspace(low, high, Z_BINS + 1)

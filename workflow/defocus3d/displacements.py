@@ -209,8 +209,10 @@ class Sums:
         Their squared displacements in µm².
     product : array, shape (n_tracks, axes, lags)
         Products of their first and last steps in µm²: column 0 is the squared step, column 1 that of neighbouring steps.
-    step, fourth : arrays, shape (n_tracks, axes, 1)
-        Steps in µm, and their fourth powers in µm⁴.
+    step : array, shape (n_tracks, axes, 1)
+        Steps in µm.
+    fourth : array, shape (n_tracks, axes, lags)
+        Fourth powers of the displacements in µm⁴.
     used : int array, shape (axes,)
         Steps that start far enough inside the window, false ones included.
     """
@@ -233,8 +235,8 @@ class Sums:
 def track_sums(runs: Runs, links: Links, window: Window, lags: int) -> Sums:
     """`Sums` of all tracks for paths over 1 to `lags` frames, each chosen by its middle position (a step by its start)."""
     n, dimensions = runs.position_um.shape
-    weight, square, product = (np.zeros((runs.n_tracks, dimensions, lags)) for _ in range(3))
-    step, fourth = (np.zeros((runs.n_tracks, dimensions, 1)) for _ in range(2))
+    weight, square, product, fourth = (np.zeros((runs.n_tracks, dimensions, lags)) for _ in range(4))
+    step = np.zeros((runs.n_tracks, dimensions, 1))
     used = np.zeros(dimensions, np.int64)
     log_true = np.concatenate([[0.0], np.cumsum(np.log(np.maximum(links.true_probability, TINY)))])
     for lag in range(1, min(lags, n - 1) + 1):
@@ -250,8 +252,9 @@ def track_sums(runs: Runs, links: Links, window: Window, lags: int) -> Sums:
 
             weight[:, axis, lag - 1] = tally(1.0)
             square[:, axis, lag - 1] = tally(moved[:, axis] ** 2)
+            fourth[:, axis, lag - 1] = tally(moved[:, axis] ** 4)
             product[:, axis, lag - 1] = tally(ends[:, axis])
             if lag == 1:
-                step[:, axis, 0], fourth[:, axis, 0] = tally(moved[:, axis]), tally(moved[:, axis] ** 4)
+                step[:, axis, 0] = tally(moved[:, axis])
                 used[axis] = np.count_nonzero(inside[:, axis])
     return Sums(weight, square, product, step, fourth, used)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 LATERAL_UM, AXIAL_UM = 0.25, 0.5  # a localization this close to a bead has found it
+OTHER_UM = 0.25  # a height this close to the true one is right
+FEWEST_OTHERS = 30  # beads with two heights, one of them right, from which their odds can be learned
 AXES = ("x", "y", "z")
 
 
@@ -62,6 +64,22 @@ def sigma_scale(errors: np.ndarray, sigmas: np.ndarray) -> list[float]:
     if len(errors) < 30:
         return [1.0, 1.0, 1.0]
     return [float(v) for v in np.clip(np.quantile(abs(errors) / sigmas, 0.683, axis=0), 0.2, 5.0)]
+
+
+def other_weight(truth: pd.DataFrame, found: pd.DataFrame) -> float:
+    """What the log-likelihood by which `z_um` is better than `other_z_um` (`other_loss`) is worth as log odds, between 0 and 1.
+
+    By maximum likelihood, from the localizations one of whose two heights is right: logistic regression without a constant.
+    """
+    i, j = match(truth, found, axial_um=np.inf)
+    z, pairs = truth["z_um"].to_numpy()[i], found.iloc[j]
+    here, there = (abs(pairs[name].to_numpy() - z) < OTHER_UM for name in ("z_um", "other_z_um"))
+    one = (here ^ there) & np.isfinite(pairs["other_loss"].to_numpy())
+    if one.sum() < FEWEST_OTHERS:
+        return 1.0
+    loss, sign = pairs["other_loss"].to_numpy()[one], np.where(here, 1.0, -1.0)[one]
+    found_best = minimize_scalar(lambda weight: np.logaddexp(0.0, -sign * weight * loss).sum(), bounds=(0.0, 1.0), method="bounded")
+    return float(found_best.x)
 
 
 def pairs_table(truth: pd.DataFrame, found: pd.DataFrame, axial_um: float = AXIAL_UM) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import logging
 
+import numba
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
@@ -13,6 +14,7 @@ AXES = ("x", "y", "z")
 CUT_PROBABILITY = 1e-4  # chance that a true step is longer than the search range
 EXACT_SUBNET = 300  # beads; beyond, the search range shrinks until the subnetwork falls apart
 ADAPTIVE_STEP = 0.9  # the range shrinks by this factor
+LENIENCE = 2.0  # variance of steps along z that the choice of sides allows for, over the lateral one: or it would make them alike
 ADAPTIVE_FLOOR = 0.1  # and not below this share of the search range
 
 
@@ -169,4 +171,57 @@ def link_tracks(
     frames = good.groupby("particle")["frame"].transform("size")
     kept = good[frames >= min_track_frames].sort_values(["particle", "frame"], kind="stable").reset_index(drop=True)
     kept["particle"] = pd.factorize(kept["particle"])[0].astype(np.int64)
-    return kept
+    return resolve_heights(kept) if "z" in axes and "other_z_um" in kept else kept
+
+
+def resolve_heights(tracks: pd.DataFrame) -> pd.DataFrame:
+    """`tracks` (sorted by particle and frame) with, of the two heights that explain a bead, those that fit together along a track.
+
+    Near focus a single image of a dim bead may be explained on either side. Along a track the sides must make a path: the most likely
+    sequence (Viterbi 1967, IEEE Trans. Inf. Theory 13, 260) of `z_um` or `other_z_um`, the latter with `other_log_odds`, where z
+    moves by about as much as x and y do in these tracks, and the uncertainties add. A height is chosen, never shifted: D along z follows
+    from the data. Where the other height is taken, the two change places.
+    """
+    joined = (np.diff(tracks["particle"]) == 0) & (np.diff(tracks["frame"]) == 1)
+    if not joined.any():
+        return tracks
+    lateral = np.concatenate([np.diff(tracks[name])[joined] for name in ("x_um", "y_um")])
+    variance = LENIENCE * (1.4826 * np.median(abs(lateral))) ** 2
+    columns_needed = ["z_um", "other_z_um", "sigma_z_um", "other_log_odds"]
+    z, other, sigma, odds = (tracks[name].to_numpy(float) for name in columns_needed)
+    taken = _best_sides(tracks["particle"].to_numpy(), tracks["frame"].to_numpy(), z, np.where(np.isnan(other), z, other),
+                        sigma, np.where(np.isnan(other), -np.inf, odds), variance)  # fmt: skip
+    out = tracks.copy()
+    out["z_um"], out["other_z_um"] = np.where(taken, other, z), np.where(taken, z, other)
+    out["other_log_odds"] = np.where(taken, -odds, odds)
+    return out
+
+
+@numba.njit(cache=True)
+def _best_sides(particle, frame, z, other, sigma, odds, variance):
+    """Whether the most likely path takes the other height, bool (n,); rows sorted by particle and frame."""
+    n = len(z)
+    score, came_from = np.zeros((n, 2)), np.zeros((n, 2), np.int64)
+    taken = np.zeros(n, np.bool_)
+    for k in range(n):
+        first = k == 0 or particle[k] != particle[k - 1]
+        for s in range(2):
+            here = other[k] if s else z[k]
+            own = odds[k] if s else 0.0
+            if first:
+                score[k, s] = own
+                continue
+            spread = variance * (frame[k] - frame[k - 1]) + sigma[k] ** 2 + sigma[k - 1] ** 2
+            best, best_from = -np.inf, 0
+            for r in range(2):
+                before = other[k - 1] if r else z[k - 1]
+                way = score[k - 1, r] - 0.5 * (here - before) ** 2 / spread
+                if way > best:
+                    best, best_from = way, r
+            score[k, s], came_from[k, s] = best + own, best_from
+    for k in range(n - 1, -1, -1):
+        if k == n - 1 or particle[k + 1] != particle[k]:
+            taken[k] = score[k, 1] > score[k, 0]
+        else:
+            taken[k] = came_from[k + 1, 1 if taken[k + 1] else 0] == 1
+    return taken

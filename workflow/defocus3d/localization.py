@@ -6,35 +6,42 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import IntFlag
+from functools import cached_property
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
+from threadpoolctl import threadpool_limits
 
-from defocus3d import cnn, fcn, tables
+from defocus3d import cnn, fcn, population, tables
+from defocus3d.acceptance import Acceptance
 from defocus3d.camera import Camera
+from defocus3d.matched_filter import Bank
+from defocus3d.population import Population
 from defocus3d.psf import PSF
-from defocus3d.refinement import Fit, fit_frame
+from defocus3d.refinement import fit_frame
 
 logger = logging.getLogger(__name__)
 
-CONTEXT_PROBABILITY = 0.2  # detections from here on are shown to the CNN as neighbours, as in its training
+CONTEXT_PROBABILITY = 0.2  # detections from here on are shown to the CNN as neighbours, as in its training, and start the fit
 UNCERTAIN_UM = (0.3, 0.3, 0.6)  # localizations less certain than this in x, y, z are flagged
 MISFIT = 2.0  # mean squared residual over variance from which the PSF does not explain the image
-TRUST_UM = 0.3  # where a refinement leaves the networks' lateral place by more, the networks' answer is kept
-LEAST_SNR = 3.0  # of a bead's brightness in the fit
+LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
+FEWEST_ODDS = 0.5  # least probability of a localization of the fit to be right
+POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, from which the brightness of its beads is measured
+CERTAIN = 3.0  # log odds of beads that count in it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
 
 
 class Flag(IntFlag):
     """Why a localization is not to be used; 0 is good."""
 
-    OUT_OF_RANGE = 1  # beyond the axial range
+    OUT_OF_RANGE = 1  # beyond the axial range, or outside of the image
     UNCERTAIN = 2  # its uncertainty is too large to tell anything
     MISFIT = 4  # the image around it is not explained
-    WEAK = 8  # the fit finds less light of it than three times the uncertainty of that
+    WEAK = 8  # too little light, or too improbable in the light of all beads of the movie
     DOUBLE = 16  # a second answer for one bead
 
 
@@ -45,15 +52,22 @@ class Calibration:
     Attributes
     ----------
     threshold : float
-        Probability from which a detection counts.
+        Probability of the FCN from which a detection counts where the networks work alone.
     sigma_scale : dict
         For "networks" and "refined": factors on the stated uncertainties in x, y, z that make 68 % of errors lie within one.
+    other_weight : float
+        What a difference in log-likelihood between two heights of a bead is worth, as log odds: less than 1, since beads that the fit
+        does not know of mislead it.
+    acceptance : list of float
+        Weights of `acceptance.Acceptance`: how probable it is that a localization of the fit is right.
     pixel_size_um, axial_range_um, photons, background_e, density_per_um2
         What the networks were trained for.
     """
 
     threshold: float
     sigma_scale: dict
+    other_weight: float
+    acceptance: list[float]
     pixel_size_um: float
     axial_range_um: tuple[float, float]
     photons: tuple[float, float]
@@ -97,48 +111,94 @@ class Localizer:
         z, sigma_z = cnn.depths(self.cnn, cnn.crops(planes, found["frame"], found["x_um"] / pixel, found["y_um"] / pixel))
         return found.assign(z_um=z, sigma_z_um=sigma_z)
 
-    def locate(self, images_e: np.ndarray, refine: str, threads: int = 2) -> pd.DataFrame:
+    @cached_property
+    def bank(self) -> Bank:
+        """Matched filters of the PSF."""
+        return Bank.of(self.psf)
+
+    def population(self, images_e: np.ndarray, threads: int = 2) -> Population:
+        """What the images of a movie (n, rows, columns) tell of its beads.
+
+        First from the networks' finds, each measured on its own; then from the fits under what is known by then, which untangle crowds.
+        """
+        known = self.calibration
+        beads = Population.unknown(known.photons, known.density_per_um2, known.axial_range_um)
+        found = self.networks(images_e, known.threshold)
+        volume = images_e.size * self.psf.pixel_size_um**2 * np.diff(known.axial_range_um).item()
+        for how in [{}] + POPULATION_ROUNDS * [{"bank": self.bank}]:
+            fits = self._fits(found, images_e, threads, population=beads if how else None, **how)
+            table = self._table(fits, found)
+            table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < MISFIT)]
+            if how:
+                table = table[table["log_odds"] > CERTAIN]
+            beads = population.measure(table["own_photons"], table["own_sigma"], volume, beads)
+        return beads
+
+    def locate(self, images_e: np.ndarray, refine: str, beads: Population, threads: int = 2) -> pd.DataFrame:
         """Localizations (`tables.LOCALIZATION_COLUMNS`) of images (n, rows, columns) in photoelectrons; `frame` counts from 0.
 
         `refine`: "mle" fits all beads of a frame at once; "none" keeps the networks' places and fits brightness and background alone.
+        `beads`: the movie's, for the fit.
         """
+        table = self.fitted(images_e, beads, threads) if refine == "mle" else self.measured(images_e, threads)
+        return tables.conform(self._flagged(table, images_e.shape[1:]), tables.LOCALIZATION_COLUMNS)
+
+    def fitted(self, images_e: np.ndarray, beads: Population, threads: int = 2) -> pd.DataFrame:
+        """Beads of the joint fits that start from the networks' answers, without flags; `network` is the FCN's probability."""
+        known = self.calibration
+        found = self.networks(images_e, min(CONTEXT_PROBABILITY, known.threshold))
+        table = self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
+        scaled = table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * known.sigma_scale["refined"]
+        probability = Acceptance(known.acceptance).probability(table, known.axial_range_um)
+        return table.assign(**scaled, other_log_odds=-known.other_weight * table["other_loss"], probability=probability,
+                            weak=probability < FEWEST_ODDS)  # fmt: skip
+
+    def measured(self, images_e: np.ndarray, threads: int = 2) -> pd.DataFrame:
+        """The networks' answers with brightness, background and goodness of fit, without flags."""
         found = self.networks(images_e, self.calibration.threshold)
-        frames = [found[found["frame"] == k] for k in range(len(images_e))]
+        table = self._table(self._fits(found, images_e, threads, move=False), found)
+        weak = table["photons"] < LEAST_SNR * table["sigma_photons"]
+        answer = found.sort_values("frame", kind="stable").reset_index(drop=True)
+        sigmas = answer[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * self.calibration.sigma_scale["networks"]
+        return table.assign(**answer[["x_um", "y_um", "z_um", "probability"]], **sigmas, weak=weak, other_log_odds=np.nan)
 
-        def measure(k):
-            return self._with_fit(frames[k], images_e[k], refine == "mle")
-
-        with ThreadPoolExecutor(threads) as pool:  # the fit releases the interpreter's lock
-            measured = list(pool.map(measure, (k for k in range(len(frames)) if len(frames[k]))))
-        if not measured:
-            return tables.empty(tables.LOCALIZATION_COLUMNS)
-        table = self._flagged(pd.concat(measured, ignore_index=True))
-        return tables.conform(table, tables.LOCALIZATION_COLUMNS)
-
-    def _with_fit(self, found: pd.DataFrame, image_e: np.ndarray, refine: bool) -> pd.DataFrame:
-        """`found` of one frame with brightness, background and misfit; with places and uncertainties refined if asked."""
-        places = found[["x_um", "y_um", "z_um"]].to_numpy()
+    def _fits(self, found: pd.DataFrame, images_e: np.ndarray, threads: int, **how) -> list:
+        """The fit of each image, from where the networks found beads."""
         low, high = self.psf.z_range_um
-        start = np.column_stack([places[:, :2], np.clip(places[:, 2], low, high)])
-        fit: Fit = fit_frame(image_e, start, self.psf, self.camera, move=refine)
-        out = found.assign(photons=fit.photons, background_e=fit.background_e, misfit=fit.misfit)
-        out["weak"] = fit.photons < LEAST_SNR * fit.sigma_photons
-        scale = np.array(self.calibration.sigma_scale["networks"])
-        sigma = found[["sigma_x_um", "sigma_y_um", "sigma_z_um"]].to_numpy() * scale
-        if refine:
-            refined = np.column_stack([fit.x_um, fit.y_um, fit.z_um])
-            strayed = np.hypot(*(refined - places).T[:2]) > TRUST_UM
-            places = np.where(strayed[:, None], places, refined)
-            sigma = np.where(strayed[:, None], sigma, fit.sigma_um * np.array(self.calibration.sigma_scale["refined"]))
-        out["weak"] = fit.photons < LEAST_SNR * fit.sigma_photons
-        out[["x_um", "y_um", "z_um"]] = places
-        out[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] = sigma
-        return out
+        rows = found.groupby("frame").indices
+        places = found[["x_um", "y_um", "z_um"]].to_numpy()
+        places[:, 2] = np.clip(places[:, 2], low, high)
 
-    def _flagged(self, table: pd.DataFrame) -> pd.DataFrame:
-        """`table` with `flag` set."""
-        low, high = self.calibration.axial_range_um
-        flag = np.where((table["z_um"] < low) | (table["z_um"] > high), Flag.OUT_OF_RANGE, 0)
+        def fit(k):
+            return fit_frame(images_e[k], places[rows.get(k, [])], self.psf, self.camera, **how)
+
+        # the fit releases the interpreter's lock; threads of its linear algebra would only be in the way
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(fit, range(len(images_e))))
+
+    @staticmethod
+    def _table(fits: list, found: pd.DataFrame) -> pd.DataFrame:
+        """The beads of all fits; `network` is the probability of the FCN for those it found, else 0."""
+        rows = found.groupby("frame").indices
+        network = [np.append(found["probability"].to_numpy()[rows.get(k, [])], 0.0)[fit.source] for k, fit in enumerate(fits)]
+        joined = {name: np.concatenate([getattr(fit, name) for fit in fits])
+                  for name in ("photons", "sigma_photons", "log_odds", "background_e", "misfit")}  # fmt: skip
+        for pair, names in (("alone", ("own_photons", "own_sigma")), ("other", ("other_z_um", "other_loss"))):
+            joined |= {name: np.concatenate([getattr(fit, pair)[:, i] for fit in fits]) for i, name in enumerate(names)}
+        for name in ("places_um", "sigma_um"):
+            values = np.concatenate([getattr(fit, name) for fit in fits])
+            prefix = name.removesuffix("places_um").removesuffix("um")
+            joined |= {f"{prefix}{axis}_um": values[:, i] for i, axis in enumerate("xyz")}
+        frame = np.repeat(np.arange(len(fits)), [len(fit.photons) for fit in fits])
+        return pd.DataFrame({"frame": frame, **joined, "network": np.concatenate(network)})
+
+    def _flagged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
+        """`table` of images of `shape` (rows, columns) with `flag` set."""
+        pixel = self.psf.pixel_size_um
+        inside = table["z_um"].between(*self.calibration.axial_range_um)
+        for name, count in (("x_um", shape[1]), ("y_um", shape[0])):
+            inside &= table[name].between(-0.5 * pixel, (count - 0.5) * pixel)
+        flag = np.where(inside, 0, Flag.OUT_OF_RANGE)
         uncertain = (table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]].to_numpy() > np.array(UNCERTAIN_UM)).any(axis=1)
         flag |= np.where(uncertain, Flag.UNCERTAIN, 0)
         flag |= np.where(table["misfit"] > MISFIT, Flag.MISFIT, 0)
@@ -176,13 +236,16 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
     Returns
     -------
     DataFrame with `tables.LOCALIZATION_COLUMNS`, and a dict with `n_frames`, `shape`, `pixel_size_um`, `axial_range_um` (after the
-    axial scale) and `warnings`.
+    axial scale), `population` (typical brightness of a bead and so on) and `warnings`.
     """
     size, start = settings["batch_frames"], time.monotonic()
+    spread = np.unique(np.linspace(0, len(frames) - 1, POPULATION_FRAMES).astype(int))
+    beads = localizer.population(np.concatenate([frames.read(k, k + 1) for k in spread]), threads)
+    logger.info("beads of %.0f photoelectrons, give or take %.0f", beads.photons, beads.photons_sd)
     parts, levels, told = [], [], start
     for first in range(0, len(frames), size):
         images = frames.read(first, min(first + size, len(frames)))
-        part = localizer.locate(images, settings["refine"], threads)
+        part = localizer.locate(images, settings["refine"], beads, threads)
         parts.append(part.assign(frame=part["frame"] + first))
         levels.append(float(np.median(images)))
         if time.monotonic() - told > 10:
@@ -191,10 +254,10 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
             logger.info("frame %d of %d, %.0f s left", done, len(frames), (told - start) / done * (len(frames) - done))
     table = tables.conform(pd.concat(parts, ignore_index=True), tables.LOCALIZATION_COLUMNS)
     scale = acquisition["axial_scale"]
-    table[["z_um", "sigma_z_um"]] *= scale
+    table[["z_um", "sigma_z_um", "other_z_um"]] *= scale
     info = {"n_frames": len(frames), "shape": list(frames.shape), "pixel_size_um": localizer.psf.pixel_size_um,
             "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
-            "warnings": untrained(localizer.calibration, table, levels)}  # fmt: skip
+            "population": asdict(beads), "warnings": untrained(localizer.calibration, table, levels)}  # fmt: skip
     return table, info
 
 

@@ -10,6 +10,8 @@ from scipy.ndimage import gaussian_filter, spline_filter
 
 from defocus3d.camera import Camera
 
+LIGHT_KEPT = 0.998  # beyond, an image adds nothing to what a fit knows of its bead
+
 
 @dataclass(frozen=True, eq=False)
 class PSF:
@@ -24,6 +26,8 @@ class PSF:
         Size of a pixel; height of the first plane of knots; distance of the planes. z = 0 is best focus.
     axial_range_um : (float, float), optional
         Range that localization is to cover; the planes reach a little beyond it.
+    blur_um : float
+        Motion blur that the image shows, rms along each axis; 0 of a bead at rest.
 
     Beyond its planes the image is that of the last plane, enlarged in proportion to the distance from focus and dimmed by the square
     of it: geometric optics, which holds where the bead is far from focus.
@@ -34,6 +38,7 @@ class PSF:
     z_first_um: float
     z_step_um: float
     axial_range_um: tuple[float, float] | None = None
+    blur_um: float = 0.0
 
     @cached_property
     def coefficients(self) -> np.ndarray:
@@ -56,6 +61,15 @@ class PSF:
         """Half-width of the footprint of a bead within the measured planes."""
         return self.values.shape[1] // 2
 
+    @cached_property
+    def reach_px(self) -> np.ndarray:
+        """Half-width, (planes,), of the square that holds nearly all (`LIGHT_KEPT`) of the squared image of each plane."""
+        half = self.radius_px
+        v, u = abs(np.mgrid[-half : half + 1, -half : half + 1])
+        power = np.stack([np.bincount(np.maximum(v, u).ravel(), plane.ravel() ** 2) for plane in np.asarray(self.values, float)])
+        share = np.cumsum(power, axis=1) / power.sum(axis=1, keepdims=True)
+        return np.minimum((share < LIGHT_KEPT).sum(axis=1) + 1, half)
+
     def image(self, x_um, y_um, z_um, shape, photons=1.0) -> np.ndarray:
         """Photoelectrons per pixel, shape `shape`, of beads at `x_um`, `y_um`, `z_um` (scalars or arrays of one length)."""
         image = np.zeros(shape)
@@ -76,7 +90,8 @@ class PSF:
             return self
         sigma = np.array([sigma_um / self.z_step_um, sigma_um / self.pixel_size_um, sigma_um / self.pixel_size_um])
         # the planes' ends stay: there is nothing beyond to mix in, and the image changes little
-        return replace(self, values=gaussian_filter(np.asarray(self.values, float), sigma, mode=("nearest", "constant", "constant")))
+        values = gaussian_filter(np.asarray(self.values, float), sigma, mode=("nearest", "constant", "constant"))
+        return replace(self, values=values, blur_um=float(np.hypot(self.blur_um, sigma_um)))
 
     def save(self, path) -> None:
         """Write as .npz."""

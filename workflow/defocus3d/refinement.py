@@ -1,91 +1,48 @@
-"""Refinement by likelihood: all beads of a frame fitted at once with the measured PSF, from the networks' answer on."""
+"""Refinement by likelihood: the networks propose, the likelihood of the whole frame disposes."""
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.psf import PSF, gradients, render
+from defocus3d.frame_model import PARAMETERS, PHOTONS, FrameModel, State, Z, climb, new_beads
+from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
+from defocus3d.population import Population
+from defocus3d.psf import PSF
 
-GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
-STEPS = 12
+STEPS = 12  # of a fit
+FIRST_STEPS = 8  # of one that others follow
+LOCAL_STEPS = 8
+ROUNDS = 2  # of looking for what the fit missed
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
-LEAST_PHOTONS = 20.0
-STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin that the networks found
-CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
-LEAST_DAMPING = 1e-6  # keeps two beads that came to lie at one place from making the equations singular
+LEAST_FACTOR = 8.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
+WORTH_A_TRIAL = 20.0  # another height whose log Bayes factor is lower by less than this is fitted
+OTHER_HEIGHT_UM = 0.2  # the fit itself finds what is nearer
+TRIALS = 2  # of other heights, and of pairs
+TOO_BRIGHT = 3.0  # standard deviations of the population above its mean: perhaps two beads
+COST_OF_A_BEAD = 10.0  # in log-likelihood: what its freedom to be anywhere gains by chance, see `_odds`
+NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
+CLEAR_GAIN = 0.5  # in log-likelihood, for another explanation to be taken
 
 
 @dataclass
 class Fit:
-    """Result of a frame: arrays of one entry a bead; uncertainties from the inverse Fisher information of the joint fit."""
+    """Result of a frame: arrays of one entry a bead; uncertainties from the inverse information of the joint fit."""
 
-    x_um: np.ndarray
-    y_um: np.ndarray
-    z_um: np.ndarray
+    places_um: np.ndarray  # (beads, 3)
     photons: np.ndarray
     sigma_um: np.ndarray  # (beads, 3)
     sigma_photons: np.ndarray
+    alone: np.ndarray  # (beads, 2): brightness and its uncertainty, less what the population says of it
+    log_odds: np.ndarray  # of the bead being there, in the light of the population
     background_e: np.ndarray
     misfit: np.ndarray  # mean of the squared residuals over their variance, around the bead; 1 where the model holds
+    source: np.ndarray  # index of the place that the fit of this bead started from, -1: found by the fit itself
+    other: np.ndarray  # (beads, 2): z in µm of the next best height, and how much less likely it is, in log-likelihood; NaN: none
 
 
-class FrameModel:
-    """Expected photoelectrons of a frame, its derivatives, and the normal equations of the likelihood.
-
-    Pixels are Poisson with read noise as extra variance (Huang et al. 2013, Nat. Methods 10, 653): the gradient and the Fisher
-    information are those of weighted squares with the weights 1 / (excess · expected + read²), renewed at each step.
-    """
-
-    def __init__(self, image_e: np.ndarray, psf: PSF, camera: Camera):
-        self.image, self.psf, self.camera = np.asarray(image_e, float), psf, camera
-        rows, columns = self.image.shape
-        self.nodes = (max(2, int(np.ceil(rows / GRID_PX)) + 1), max(2, int(np.ceil(columns / GRID_PX)) + 1))
-        self.hats = (_hats(rows, self.nodes[0]), _hats(columns, self.nodes[1]))
-
-    def start_background(self) -> np.ndarray:
-        """A first guess of the background's nodes: low quantiles of the image around them."""
-        level = np.percentile(self.image, 35)
-        return np.full(self.nodes[0] * self.nodes[1], max(level, 0.5))
-
-    def background(self, nodes: np.ndarray) -> np.ndarray:
-        """Background in photoelectrons per pixel, shape of the image."""
-        return self.hats[0].T @ nodes.reshape(self.nodes) @ self.hats[1]
-
-    def expected(self, beads: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Expected photoelectrons of `beads` (n, 4: x, y, z in µm, photons) on the background, at least a hundredth."""
-        model = self.background(nodes)
-        pixel = self.psf.pixel_size_um
-        knots, magnification = self.psf.knots_of(beads[:, 2])
-        render(model, self.psf.coefficients, beads[:, 0] / pixel, beads[:, 1] / pixel, knots, magnification, beads[:, 3])
-        return np.maximum(model, 0.01)
-
-    def deviance(self, expected: np.ndarray) -> float:
-        """Minus the log-likelihood up to a constant."""
-        extra = self.camera.read_noise_e**2 / self.camera.excess_noise
-        mean, data = expected + extra, np.maximum(self.image + extra, 0.0)
-        return float((mean - data * np.log(mean)).sum() / self.camera.excess_noise)
-
-    def normal_equations(self, beads: np.ndarray, nodes: np.ndarray, expected: np.ndarray):
-        """Fisher information (p, p) and gradient (p,) for the 4 n parameters of the beads, then the background's nodes."""
-        weight = 1.0 / self.camera.variance(expected)
-        residual = (self.image - expected) * weight
-        pixel, size = self.psf.pixel_size_um, 2 * self.psf.radius_px + 1
-        corners = np.rint(beads[:, 1::-1] / pixel).astype(np.int64) - self.psf.radius_px
-        knots = self.psf.knots_of(beads[:, 2])[0]
-        scale = np.array([1 / pixel, 1 / pixel, 1 / self.psf.z_step_um])
-        return _assemble(self.psf.coefficients, beads, knots, corners, size, pixel, scale, weight, residual, *self.hats)
-
-
-def _hats(count: int, nodes: int) -> np.ndarray:
-    """Linear interpolation from `nodes` evenly spread nodes to `count` pixels, shape (nodes, count)."""
-    position = np.arange(count) * (nodes - 1) / max(count - 1, 1)
-    return np.maximum(0.0, 1.0 - abs(position[None, :] - np.arange(nodes)[:, None]))
-
-
-def fit_frame(image_e, places_um, psf: PSF, camera: Camera, move: bool = True) -> Fit:
-    """The most likely places and brightnesses of all beads of a frame.
+def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Population | None = None, move=True, bank: Bank | None = None) -> Fit:
+    """The most likely beads of a frame.
 
     Parameters
     ----------
@@ -93,133 +50,159 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, move: bool = True) -
         Photoelectrons.
     places_um : array (beads, 3)
         x, y, z to start from.
+    population : Population, optional
+        Prior of the brightness.
     move : bool
-        Fit the places too (Levenberg-Marquardt); else brightness and background alone, and the uncertainties are for known places.
+        Fit the places too; else brightness and background alone, and the uncertainties are for known places.
+    bank : Bank, optional
+        With it, beads may change to another height, improbable ones are dropped, and light without a bead gets one. Needs `population`.
     """
-    model = FrameModel(image_e, psf, camera)
-    beads = np.column_stack([places_um, np.full(len(places_um), 100.0)]).astype(float)
-    beads, nodes, expected = _climb(model, beads, model.start_background(), move=False, steps=4)
-    if move and len(beads):
-        beads, nodes, expected = _climb(model, beads, nodes, move=True, steps=STEPS)
-    return _judge(model, beads, nodes, expected)
+    model = FrameModel(image_e, psf, camera, population)
+    source = np.arange(len(places_um))
+    state = model.start(np.asarray(places_um, float).reshape(-1, 3), population.photons if population else 100.0)
+    state = climb(model, state, move=False, steps=4)
+    other = np.full((len(state.beads), 2), np.nan)
+    if move and bank is None:
+        state = climb(model, state, move=True, steps=STEPS)
+    elif move:
+        state, source, other = _search(model, climb(model, state, move=True, steps=FIRST_STEPS), source, bank)
+    return _judge(model, state, source, other)
 
 
-def _climb(model: FrameModel, beads, nodes, move: bool, steps: int):
-    """Levenberg-Marquardt from `beads` and `nodes`: the best found, with its expected image."""
-    count = len(beads)
-    free = np.ones(4 * count + len(nodes), bool)
-    if not move:
-        free[: 4 * count] = np.arange(4 * count) % 4 == 3
-    low, high = model.psf.z_range_um
-    damping = 1e-3
-    expected = model.expected(beads, nodes)
-    cost = model.deviance(expected)
-    for _ in range(steps):
-        information, gradient = model.normal_equations(beads, nodes, expected)
-        information, gradient = information[np.ix_(free, free)], gradient[free]
-        scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
-        information /= np.outer(scale, scale)  # so that one damping fits brightness and place alike
-        for _ in range(4):
-            step = np.zeros(len(free))
-            step[free] = np.linalg.solve(information + damping * np.eye(len(scale)), gradient / scale) / scale
-            moved = step[: 4 * count].reshape(count, 4)
-            moved[:, :3] = np.clip(moved[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
-            trial = beads + moved
-            trial[:, 2] = np.clip(trial[:, 2], low, high)
-            trial[:, 3] = np.maximum(trial[:, 3], LEAST_PHOTONS)
-            trial_nodes = np.maximum(nodes + step[4 * count :], 0.05)
-            trial_expected = model.expected(trial, trial_nodes)
-            trial_cost = model.deviance(trial_expected)
-            if trial_cost <= cost:
-                break
-            damping = max(damping, 1e-3) * 10
-        else:
-            return beads, nodes, expected
-        gain, cost = cost - trial_cost, trial_cost
-        beads, nodes, expected = trial, trial_nodes, trial_expected
-        damping = max(damping / 10, LEAST_DAMPING)
-        if gain < CONVERGED * max(count, 1):
+def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
+    """Rounds of trying other explanations, dropping improbable beads and adding missed ones; with `source` and `other` of `Fit`."""
+    for _ in range(ROUNDS):
+        state = climb(model, try_others(model, state, bank)[0], move=True, steps=4)
+        source = _extended(source, len(state.beads))
+        kept = _odds(model, state, _covariance(model, state)) > 0
+        if not kept.all():
+            state = model.state(state.beads[kept], state.nodes)
+        missed = unexplained(model.image - state.expected, model.weight(state), bank, model.population, LEAST_FACTOR)
+        if kept.all() and not len(missed):
             break
-    return beads, nodes, expected
+        beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
+        source = _extended(source[kept], len(beads))
+        state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS)
+    state, other = try_others(model, state, bank)
+    return climb(model, state, move=True, steps=FIRST_STEPS), _extended(source, len(state.beads)), other
 
 
-def _judge(model: FrameModel, beads, nodes, expected) -> Fit:
-    """Uncertainties, background and goodness of fit at the end of a fit."""
-    count = len(beads)
-    information, _ = model.normal_equations(beads, nodes, expected)
+def _extended(source: np.ndarray, count: int) -> np.ndarray:
+    """`source` with -1 for beads that came later."""
+    return np.concatenate([source, np.full(count - len(source), -1)])
+
+
+def try_others(model: FrameModel, state: State, bank: Bank) -> tuple[State, np.ndarray]:
+    """`state`, and `other` of `Fit`, with each bead, where that explains the frame better, at another height, or, too bright for one, as two.
+
+    On the two sides of focus a bead looks much alike, and a fit cannot get from one to the other: the ways between are worse. Two
+    beads nearly in line pose as one. Each promising explanation is therefore fitted on its own, in the square around the bead, and
+    taken where the frame becomes more likely.
+    """
+    next_best = {}
+    for bead in range(len(state.beads)):
+        own, i, j = model.own_image(state, bead)
+        if own.size == 0:
+            continue
+        residual, weight = (model.image - state.expected).astype(np.float32), model.weight(state)
+        residual[i, j] += own
+        x, y, z, photons = state.beads[bead, :4]
+        factor, places = heights(residual, weight, (x, y), bank, model.population)
+        padded = np.pad(factor, 1, constant_values=-np.inf)
+        worth = max(np.interp(z, bank.z_um, factor) - WORTH_A_TRIAL, 3.0)
+        promising = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & (factor > worth)
+        promising &= abs(bank.z_um - z) > OTHER_HEIGHT_UM
+        tried = np.flatnonzero(promising)
+        tried = tried[np.argsort(-factor[tried], kind="stable")][:TRIALS]
+        others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
+        if photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
+            others += pairs(residual, weight, (x, y), bank, model.population, TRIALS)
+        if others:
+            state, next_best[bead] = _best_of(model, state, bead, others)
+    other = np.full((len(state.beads), 2), np.nan)
+    other[list(next_best)] = np.array(list(next_best.values())).reshape(-1, 2)
+    return state, other
+
+
+def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray]) -> tuple[State, tuple[float, float]]:
+    """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`."""
+    pixel, half = model.psf.pixel_size_um, model.psf.radius_px
+    x, y = state.beads[bead, :2]
+    near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < NEAR_UM)
+    me = int(np.flatnonzero(near == bead)[0])
+    known = state.expected.copy()
+    for neighbour in near:
+        own, i, j = model.own_image(state, neighbour)
+        known[i, j] -= own
+    top, left = max(0, int(y / pixel) - half), max(0, int(x / pixel) - half)
+    window = slice(top, int(y / pixel) + half + 1), slice(left, int(x / pixel) + half + 1)
+    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known[window], 0.01))
+    corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
+    nobody = np.empty(0)
+    now = local.state(state.beads[near] - corner, nobody)
+    ways = [(now.cost - CLEAR_GAIN, now)]
+    for places in others:
+        instead = new_beads(places, model.population.photons) - corner
+        beads = np.vstack([now.beads, instead[1:]])
+        beads[me] = instead[0]
+        trial = climb(local, local.state(beads, nobody), move=True, steps=LOCAL_STEPS)
+        ways.append((trial.cost + COST_OF_A_BEAD * (len(places) - 1), trial))
+    cost, best = min(ways, key=lambda way: way[0])
+    heights_left = [(c - cost, way.beads[me, Z]) for c, way in ways if abs(way.beads[me, Z] - best.beads[me, Z]) > OTHER_HEIGHT_UM]
+    worse, z = min(heights_left, default=(np.nan, np.nan))
+    if best is now:
+        return state, (z, worse)
+    beads, fitted = state.beads.copy(), best.beads + corner
+    beads[near] = fitted[: len(near)]
+    return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes), (z, worse)
+
+
+def _covariance(model: FrameModel, state: State) -> np.ndarray:
+    """Inverse information of all beads and the background."""
+    information, _ = model.normal_equations(state)
     information[np.diag_indices_from(information)] += 1e-9
-    covariance = np.linalg.pinv(information, hermitian=True) if count else np.zeros((0, 0))
-    sigma = np.sqrt(np.maximum(np.diag(covariance)[: 4 * count], 0)).reshape(count, 4)
+    return np.linalg.pinv(information, hermitian=True)
+
+
+def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray:
+    """Logarithm of the odds that each bead is there, (beads,); 0 where nothing is known of the population.
+
+    Bayes' factor of a bead of the population's brightness against none, times the beads expected in the volume that its uncertainty
+    spans (Laplace's approximation of the integral over places). What the data alone say of the brightness is the posterior less the prior.
+    """
+    count, population = len(state.beads), model.population
+    odds = np.zeros(count)
+    if population is None:
+        return odds
+    prior = 1.0 / population.photons_sd**2
+    for k in range(count):
+        first = PARAMETERS * k
+        block = covariance[first : first + 4, first : first + 4]
+        precision = np.linalg.pinv(block, hermitian=True)[3, 3]  # of the brightness, at a known place
+        data = max(precision - prior, 1e-6 * precision)
+        photons = (state.beads[k, PHOTONS] * precision - population.photons * prior) / data
+        volume = 1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(block[:3, :3] + 1e-12 * np.eye(3))[1]
+        odds[k] = bayes_factor(photons, 1 / data, population) + volume + np.log(population.density_per_um3)
+    return odds
+
+
+def _judge(model: FrameModel, state: State, source, other) -> Fit:
+    """Uncertainties, odds, background and goodness of fit at the end of a fit."""
+    beads, count = state.beads, len(state.beads)
+    covariance = _covariance(model, state)
+    sigma = np.sqrt(np.maximum(np.diag(covariance)[: PARAMETERS * count], 0)).reshape(count, PARAMETERS)
     rows, columns = model.image.shape
-    squares = (model.image - expected) ** 2 / model.camera.variance(expected)
-    background = model.background(nodes)
+    squares = (model.image - state.expected) ** 2 / model.camera.variance(state.expected)
+    background = model.background(state.nodes)
     centre = np.rint(beads[:, :2] / model.psf.pixel_size_um).astype(int)
     misfit, level = np.ones(count), np.zeros(count)
     for k, (x, y) in enumerate(centre):
         window = squares[max(y - CORE_PX, 0) : y + CORE_PX + 1, max(x - CORE_PX, 0) : x + CORE_PX + 1]
         misfit[k] = window.mean() if window.size else 1.0
         level[k] = background[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
-    return Fit(beads[:, 0], beads[:, 1], beads[:, 2], beads[:, 3], sigma[:, :3], sigma[:, 3], level, misfit)
-
-
-@numba.njit(nogil=True, cache=True)
-def _assemble(coefficients, beads, knots, corners, size, pixel, scale, weight, residual, row_hats, column_hats):
-    """Sums over pixels of products of derivatives; the derivatives of a bead live in a square around it, those of a node in its hat."""
-    rows, columns = weight.shape
-    count, node_rows, node_columns = len(beads), len(row_hats), len(column_hats)
-    total = 4 * count + node_rows * node_columns
-    information, gradient = np.zeros((total, total)), np.zeros(total)
-    half = size // 2
-    slopes = np.empty((count, 4, size, size))
-    for a in range(count):
-        unit = gradients(coefficients, beads[a, 0] / pixel - corners[a, 1] - half, beads[a, 1] / pixel - corners[a, 0] - half, knots[a], size)
-        for p in range(3):
-            slopes[a, p] = unit[p + 1] * (beads[a, 3] * scale[p])
-        slopes[a, 3] = unit[0]
-    for a in range(count):
-        for b in range(a, count):
-            top, bottom = max(corners[a, 0], corners[b, 0], 0), min(corners[a, 0] + size, corners[b, 0] + size, rows)
-            left, right = max(corners[a, 1], corners[b, 1], 0), min(corners[a, 1] + size, corners[b, 1] + size, columns)
-            if top >= bottom or left >= right:
-                continue
-            block = np.zeros((4, 4))
-            for i in range(top, bottom):
-                ia, ib = i - corners[a, 0], i - corners[b, 0]
-                for p in range(4):
-                    for q in range(4):
-                        s = 0.0
-                        for j in range(left, right):
-                            s += slopes[a, p, ia, j - corners[a, 1]] * weight[i, j] * slopes[b, q, ib, j - corners[b, 1]]
-                        block[p, q] += s
-            for p in range(4):
-                for q in range(4):
-                    information[4 * a + p, 4 * b + q] = block[p, q]
-                    information[4 * b + q, 4 * a + p] = block[p, q]
-        for i in range(max(corners[a, 0], 0), min(corners[a, 0] + size, rows)):
-            for j in range(max(corners[a, 1], 0), min(corners[a, 1] + size, columns)):
-                for p in range(4):
-                    slope = slopes[a, p, i - corners[a, 0], j - corners[a, 1]]
-                    gradient[4 * a + p] += slope * residual[i, j]
-                    # at most two nodes a direction are not zero at a pixel
-                    u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
-                    v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
-                    for u in range(u0, u0 + 2):
-                        for v in range(v0, v0 + 2):
-                            information[4 * a + p, 4 * count + u * node_columns + v] += (
-                                slope * weight[i, j] * row_hats[u, i] * column_hats[v, j]
-                            )
-    for i in range(rows):
-        u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
-        for j in range(columns):
-            v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
-            for m in range(4):
-                first = 4 * count + (u0 + m // 2) * node_columns + v0 + m % 2
-                hat = row_hats[u0 + m // 2, i] * column_hats[v0 + m % 2, j]
-                gradient[first] += hat * residual[i, j]
-                for n in range(4):
-                    second = 4 * count + (u0 + n // 2) * node_columns + v0 + n % 2
-                    information[first, second] += hat * weight[i, j] * row_hats[u0 + n // 2, i] * column_hats[v0 + n % 2, j]
-    for p in range(4 * count):
-        for q in range(4 * count, total):
-            information[q, p] = information[p, q]
-    return information, gradient
+    prior = 1.0 / model.population.photons_sd**2 if model.population else 0.0
+    information = np.maximum(1.0 / np.maximum(sigma[:, PHOTONS] ** 2, 1e-12) - prior, 1e-12)
+    own = (beads[:, PHOTONS] / np.maximum(sigma[:, PHOTONS] ** 2, 1e-12) - prior * (model.population.photons if model.population else 0.0)) / information
+    alone = np.column_stack([own, information**-0.5])
+    odds = _odds(model, state, covariance)
+    return Fit(beads[:, :3], beads[:, PHOTONS], sigma[:, :3], sigma[:, PHOTONS], alone, odds, level, misfit, source, other)

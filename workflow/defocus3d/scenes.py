@@ -11,8 +11,9 @@ from defocus3d.psf import PSF
 DISTRACTOR_REACH = 4.0  # beads lie up to this many half-ranges from the middle of the axial range
 LATERAL_MARGIN_UM = 3.0  # and this far outside the scene: their rings reach in
 BEYOND_UM = 0.6  # from this far beyond the axial range on, beads are drawn at rest
+HELD_OUT_GROUP = 8  # held-out scenes that belong together, from which the brightness of their beads is told
 PATH_POINTS = 4  # places of a moving bead within an exposure
-FEWEST_DISTRACTORS, MOST_DISTRACTORS = 0.0, 1.5  # their density in depth, relative to that of the beads in range
+DISTRACTORS = 0.0, 1.5  # least and most of their density in depth, relative to that of the beads in range
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class Scenes:
 
 
 def draw_scenes(
-    psf: PSF, axial_range_um, count: int, size_px: int, density_per_um2, photons, background_e, blur_um, seed: int
+    psf: PSF, axial_range_um, count: int, size_px: int, density_per_um2, photons, background_e, blur_um, seed: int, group: int = 1
 ) -> Scenes:
     """`count` scenes of `size_px` square.
 
@@ -72,33 +73,41 @@ def draw_scenes(
     blur_um : (float, float)
         Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one.
     seed : int
-        Scene k depends on `seed` and k alone.
+        Scene k depends on `seed`, `group` and k alone.
+    group : int
+        So many successive scenes have density, brightness, background and blur in common, like the frames of a movie.
     """
     settings = (psf, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um)
     psf.coefficients  # computed once, before the threads ask for it
+
+    def draw(k):
+        return draw_scene(*settings, np.random.default_rng([seed, 0, k // group]), np.random.default_rng([seed, 1, k]))
+
     with ThreadPoolExecutor(2) as pool:  # the renderer releases the interpreter's lock
-        drawn = list(pool.map(lambda k: draw_scene(*settings, np.random.default_rng([seed, k])), range(count)))
+        drawn = list(pool.map(draw, range(count)))
     beads = pd.concat([d[1].assign(scene=k) for k, d in enumerate(drawn)], ignore_index=True)
     return Scenes(np.stack([d[0] for d in drawn]), beads, *(np.array(v) for v in zip(*(d[2] for d in drawn))),
                   psf.pixel_size_um, tuple(axial_range_um))  # fmt: skip
 
 
-def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um, rng):
-    """One scene: image (float16), table of beads, and (background, density, brightness) as drawn."""
+def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um, conditions, rng):
+    """One scene: image (float16), table of beads, and (background, density, brightness) as drawn.
+
+    `conditions` and `rng` are generators of random numbers: of what scenes have in common, and of the beads.
+    """
     low, high = axial_range_um
     side = size_px * psf.pixel_size_um
-    density, brightness, background = (np.exp(rng.uniform(*np.log(r))) for r in (density_per_um2, photons, background_e))
+    density, brightness, background = (np.exp(conditions.uniform(*np.log(r))) for r in (density_per_um2, photons, background_e))
+    spread, blur, distractors = conditions.uniform(0.02, 0.4), conditions.uniform(*blur_um), conditions.uniform(*DISTRACTORS)
     area = (side + 2 * LATERAL_MARGIN_UM) ** 2
     within = rng.uniform(low, high, rng.poisson(density * area))
     reach = (DISTRACTOR_REACH - 1) * (high - low) / 2  # of the distractors, on each side of the range
-    crowd = density * rng.uniform(FEWEST_DISTRACTORS, MOST_DISTRACTORS) / (high - low)
+    crowd = density * distractors / (high - low)
     beyond = rng.uniform(0, reach, rng.poisson(2 * crowd * reach * area))
     above = rng.random(len(beyond)) < 0.5
     z = np.concatenate([within, np.where(above, high + beyond, low - beyond)])
     x, y = rng.uniform(-LATERAL_MARGIN_UM, side + LATERAL_MARGIN_UM, (2, len(z))) - psf.pixel_size_um / 2
-    spread = rng.uniform(0.02, 0.4)
     bright = brightness * np.exp(spread * rng.standard_normal(len(z)))
-    blur = rng.uniform(*blur_um)
     image = uneven(background, size_px, rng)
     sharp = (z > low - BEYOND_UM) & (z < high + BEYOND_UM)  # what is blurred by defocus shows no motion
     image += psf.image(x[~sharp], y[~sharp], z[~sharp], image.shape, bright[~sharp])

@@ -18,6 +18,8 @@ LOCALIZATION_COLUMNS = {
     "photons": np.float64,
     "background_e": np.float64,
     "flag": np.int64,
+    "other_z_um": np.float64,
+    "other_log_odds": np.float64,
 }
 TRACK_COLUMNS = {**LOCALIZATION_COLUMNS, "particle": np.int64}
 

@@ -93,7 +93,7 @@ def _exponent(found, replicates, experiment, z) -> list[str]:
 
 def _shape(found, replicates, experiment, z) -> list[str]:
     value, sd = found["kurtosis"], _sd(replicates["kurtosis"])
-    if abs(value) <= max(z * sd, TOLERATED["kurtosis"]):
+    if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["kurtosis"]):
         return []
     return [f"displacements are not Gaussian: excess kurtosis {value:.2g} ± {sd:.2g} (several populations of beads?)"]
 

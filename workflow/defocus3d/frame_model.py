@@ -1,0 +1,274 @@
+"""What beads make of a frame, how likely the frame then is, and the way uphill to the most likely beads."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from defocus3d.camera import Camera
+from defocus3d.population import Population
+from defocus3d.psf import PSF, gradients
+
+GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
+LEAST_PHOTONS = 20.0
+STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin of the start
+CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
+PARAMETERS = 5  # of a bead: x, y, z in µm, photons, and how much more than on average it was blurred by its motion
+X, Y, Z, PHOTONS, BLUR = range(PARAMETERS)
+BLUR_SD = 0.632  # of the lateral blur of a bead, averaged over x and y, relative to its mean; see `FrameModel`
+BLUR_LIMITS = -1.0, 2.5  # no blur at all, and what hardly ever happens
+LEAST_DAMPING = 1e-6  # keeps two beads that came to lie at one place from making the equations singular
+
+
+@dataclass(frozen=True)
+class State:
+    """Beads (n, `PARAMETERS`), background nodes, and what they make: slopes (n, `PARAMETERS`, size, size), expected frame, cost."""
+
+    beads: np.ndarray
+    nodes: np.ndarray
+    pictures: np.ndarray
+    corners: np.ndarray
+    expected: np.ndarray
+    cost: float
+
+
+class FrameModel:
+    """Expected photoelectrons of a frame, its derivatives, and the normal equations of the posterior.
+
+    Pixels are Poisson with read noise as extra variance (Huang et al. 2013, Nat. Methods 10, 653): the gradient and the Fisher
+    information are those of weighted squares with the weights 1 / (excess · expected + read²), renewed at each step. The brightness
+    of each bead has the population's as its prior: a Gaussian.
+
+    The PSF shows the blur that motion makes on average, but each bead goes its own way during an exposure. The variance of a Brownian
+    path about its mean is the sum over k of squared Gaussians of variance ~ 1 / (k pi)² (Karhunen and Loève), so that it scatters by
+    sqrt(1/45) / (1/6) = 0.89 of its mean; the average over x and y by 0.63. A bead that happened to stay is sharper, which a fit
+    without this would take for another height.
+    """
+
+    def __init__(self, image_e, psf: PSF, camera: Camera, population: Population | None = None, known=None):
+        """`image_e` and `known` (rows, columns): the frame, and what is known of it and not fitted, the background then included."""
+        self.image, self.psf, self.camera, self.population = np.asarray(image_e, float), psf, camera, population
+        self.known = known
+        rows, columns = self.image.shape
+        per_side = [max(2, int(np.ceil(n / GRID_PX)) + 1) if known is None else 0 for n in (rows, columns)]
+        self.nodes = tuple(per_side)
+        self.hats = (_hats(rows, per_side[0]), _hats(columns, per_side[1]))
+
+    def start(self, places_um, photons: float) -> State:
+        """Beads at `places_um` (n, 3), all of one brightness, on an even background: a low quantile of the image."""
+        level = max(np.percentile(self.image, 35), 0.5)
+        return self.state(new_beads(places_um, photons), np.full(self.nodes[0] * self.nodes[1], level))
+
+    def state(self, beads: np.ndarray, nodes: np.ndarray) -> State:
+        """The `State` of beads and background."""
+        pixel, half = self.psf.pixel_size_um, self.psf.radius_px
+        expected = self.background(nodes)
+        corners = np.rint(beads[:, 1::-1] / pixel).astype(np.int64) - half
+        knots = self.psf.knots_of(beads[:, 2])[0]
+        blur = 0.5 * (self.psf.blur_um / pixel) ** 2
+        pictures = _pictures(self.psf.coefficients, beads, knots, corners, 2 * half + 1, pixel, blur, expected)
+        expected = np.maximum(expected, 0.01)
+        return State(beads, nodes, pictures, corners, expected, self.cost(beads, expected))
+
+    def background(self, nodes: np.ndarray) -> np.ndarray:
+        """Background in photoelectrons per pixel, shape of the image."""
+        if self.known is not None:
+            return self.known.copy()
+        return self.hats[0].T @ nodes.reshape(self.nodes) @ self.hats[1]
+
+    def cost(self, beads, expected: np.ndarray) -> float:
+        """Minus the logarithm of the posterior up to a constant."""
+        extra = self.camera.read_noise_e**2 / self.camera.excess_noise
+        mean, data = expected + extra, np.maximum(self.image + extra, 0.0)
+        cost = float((mean - data * np.log(mean)).sum() / self.camera.excess_noise)
+        if self.population:
+            cost += float((((beads[:, PHOTONS] - self.population.photons) / self.population.photons_sd) ** 2).sum() / 2)
+        return cost + float(((beads[:, BLUR] / BLUR_SD) ** 2).sum() / 2)
+
+    def own_image(self, state: State, bead: int):
+        """Expected photoelectrons of one bead of `state`, and the rows and columns (slices) of the frame that they lie in."""
+        (rows, columns), size = self.image.shape, state.pictures.shape[2]
+        top, left = state.corners[bead]
+        i, j = slice(max(0, top), max(0, min(rows, top + size))), slice(max(0, left), max(0, min(columns, left + size)))
+        own = state.pictures[bead, PHOTONS, i.start - top : i.stop - top, j.start - left : j.stop - left]
+        return state.beads[bead, PHOTONS] * own, i, j
+
+    def weight(self, state: State) -> np.ndarray:
+        """Inverse variance of the pixels, float32."""
+        return (1.0 / self.camera.variance(state.expected)).astype(np.float32)
+
+    def normal_equations(self, state: State):
+        """Information (p, p) and gradient (p,) for the parameters of the beads, then the background's nodes."""
+        weight = self.weight(state)
+        residual = ((self.image - state.expected) * weight).astype(np.float32)
+        scale = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
+        photons = state.beads[:, PHOTONS, None]
+        scales = np.concatenate([photons * scale, np.ones_like(photons), photons], axis=1)
+        reach = self.psf.reach_px[np.rint(self.psf.knots_of(state.beads[:, 2])[0]).astype(int)]
+        information, gradient = _assemble(state.pictures, scales, state.corners, reach, weight, residual, *self.hats)
+        first = PARAMETERS * np.arange(len(state.beads))
+        if self.population:
+            information[first + PHOTONS, first + PHOTONS] += 1 / self.population.photons_sd**2
+            gradient[first + PHOTONS] -= (state.beads[:, PHOTONS] - self.population.photons) / self.population.photons_sd**2
+        information[first + BLUR, first + BLUR] += 1 / BLUR_SD**2
+        gradient[first + BLUR] -= state.beads[:, BLUR] / BLUR_SD**2
+        return information, gradient
+
+
+def _hats(count: int, nodes: int) -> np.ndarray:
+    """Linear interpolation from `nodes` evenly spread nodes to `count` pixels, shape (nodes, count)."""
+    position = np.arange(count) * (nodes - 1) / max(count - 1, 1)
+    return np.maximum(0.0, 1.0 - abs(position[None, :] - np.arange(nodes)[:, None]))
+
+
+def new_beads(places_um, photons) -> np.ndarray:
+    """Parameters (n, `PARAMETERS`) of beads at `places_um` (n, 3), of brightness `photons` and average blur."""
+    beads = np.zeros((len(places_um), PARAMETERS))
+    beads[:, : PHOTONS] = places_um
+    beads[:, PHOTONS] = photons
+    return beads
+
+
+def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
+    """Levenberg-Marquardt from `state`: the best found. `move`: places too, else brightness and background alone."""
+    count = len(state.beads)
+    own = PARAMETERS * count
+    free = np.ones(own + len(state.nodes), bool)
+    if not move:
+        free[:own] = np.arange(own) % PARAMETERS == PHOTONS
+    low, high = model.psf.z_range_um
+    damping = 1e-3
+    for _ in range(steps):
+        information, gradient = model.normal_equations(state)
+        information, gradient = information[np.ix_(free, free)], gradient[free]
+        scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
+        information /= np.outer(scale, scale)  # so that one damping fits brightness and place alike
+        for _ in range(4):
+            step = np.zeros(len(free))
+            step[free] = np.linalg.solve(information + damping * np.eye(len(scale)), gradient / scale) / scale
+            moved = step[:own].reshape(count, PARAMETERS)
+            moved[:, :3] = np.clip(moved[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
+            beads = state.beads + moved
+            beads[:, Z] = np.clip(beads[:, Z], low, high)
+            beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS], LEAST_PHOTONS)
+            beads[:, BLUR] = np.clip(beads[:, BLUR], *BLUR_LIMITS)
+            trial = model.state(beads, np.maximum(state.nodes + step[own:], 0.05))
+            if trial.cost <= state.cost:
+                break
+            damping = max(damping, 1e-3) * 10
+        else:
+            return state
+        gain, state = state.cost - trial.cost, trial
+        damping = max(damping / 10, LEAST_DAMPING)
+        if gain < CONVERGED * max(count, 1):
+            break
+    return state
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _pictures(coefficients, beads, knots, corners, size, pixel, blur, expected):
+    """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
+
+    Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself.
+    """
+    rows, columns = expected.shape
+    half = size // 2
+    out = np.zeros((len(beads), 5, size, size), np.float32)
+    for a in range(len(beads)):
+        top, left = corners[a]
+        unit = gradients(coefficients, beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half, knots[a], size)
+        image = unit[0]
+        for i in range(size):
+            for j in range(size):
+                for p in range(3):
+                    out[a, p, i, j] = unit[p + 1, i, j]
+                out[a, 3, i, j] = image[i, j]
+        if blur > 0:
+            for i in range(1, size - 1):
+                for j in range(1, size - 1):
+                    around = image[i - 1, j] + image[i + 1, j] + image[i, j - 1] + image[i, j + 1]
+                    out[a, 4, i, j] = blur * (around - 4 * image[i, j])
+                    out[a, 3, i, j] += beads[a, 4] * out[a, 4, i, j]
+        for i in range(max(0, -top), min(size, rows - top)):
+            for j in range(max(0, -left), min(size, columns - left)):
+                expected[top + i, left + j] += beads[a, 3] * out[a, 3, i, j]
+    return out
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, column_hats):
+    """Sums over pixels of products of derivatives; those of a bead count in a square around it, those of a node in its hat."""
+    rows, columns = weight.shape
+    count, node_rows, node_columns = len(pictures), len(row_hats), len(column_hats)
+    size = pictures.shape[2]
+    half = size // 2
+    total = 5 * count + node_rows * node_columns
+    information, gradient = np.zeros((total, total)), np.zeros(total)
+    weighted = np.empty((5, size), np.float32)
+    sums = np.zeros((5, 5))
+    for a in range(count):
+        top_a, left_a = corners[a, 0] + half - reach[a], corners[a, 1] + half - reach[a]
+        bottom_a, right_a = min(top_a + 2 * reach[a] + 1, rows), min(left_a + 2 * reach[a] + 1, columns)
+        for b in range(a, count):
+            top_b, left_b = corners[b, 0] + half - reach[b], corners[b, 1] + half - reach[b]
+            top, bottom = max(top_a, top_b, 0), min(bottom_a, top_b + 2 * reach[b] + 1)
+            left, right = max(left_a, left_b, 0), min(right_a, left_b + 2 * reach[b] + 1)
+            if top >= bottom or left >= right:
+                continue
+            sums[:] = 0.0
+            width = right - left
+            for i in range(top, bottom):
+                ia, ib, ja, jb = i - corners[a, 0], i - corners[b, 0], left - corners[a, 1], left - corners[b, 1]
+                for p in range(5):
+                    for j in range(width):
+                        weighted[p, j] = pictures[a, p, ia, ja + j] * weight[i, left + j]
+                for q in range(5):
+                    s0, s1, s2, s3, s4 = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+                    for j in range(width):
+                        value = pictures[b, q, ib, jb + j]
+                        s0 += weighted[0, j] * value
+                        s1 += weighted[1, j] * value
+                        s2 += weighted[2, j] * value
+                        s3 += weighted[3, j] * value
+                        s4 += weighted[4, j] * value
+                    sums[0, q] += s0
+                    sums[1, q] += s1
+                    sums[2, q] += s2
+                    sums[3, q] += s3
+                    sums[4, q] += s4
+            for p in range(5):
+                for q in range(5):
+                    value = sums[p, q] * scales[a, p] * scales[b, q]
+                    information[5 * a + p, 5 * b + q] = value
+                    information[5 * b + q, 5 * a + p] = value
+        # at most two nodes a direction are not zero at a pixel; where the background is known there is none
+        for i in range(max(top_a, 0), bottom_a):
+            u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
+            for j in range(max(left_a, 0), right_a):
+                v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
+                for p in range(5):
+                    slope = pictures[a, p, i - corners[a, 0], j - corners[a, 1]] * scales[a, p]
+                    gradient[5 * a + p] += slope * residual[i, j]
+                    if node_rows == 0:
+                        continue
+                    slope *= weight[i, j]
+                    first = 5 * count + u0 * node_columns + v0
+                    information[5 * a + p, first] += slope * row_hats[u0, i] * column_hats[v0, j]
+                    information[5 * a + p, first + 1] += slope * row_hats[u0, i] * column_hats[v0 + 1, j]
+                    information[5 * a + p, first + node_columns] += slope * row_hats[u0 + 1, i] * column_hats[v0, j]
+                    information[5 * a + p, first + node_columns + 1] += slope * row_hats[u0 + 1, i] * column_hats[v0 + 1, j]
+    for i in range(rows if node_rows else 0):
+        u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
+        for j in range(columns):
+            v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
+            for m in range(4):
+                first = 5 * count + (u0 + m // 2) * node_columns + v0 + m % 2
+                hat = row_hats[u0 + m // 2, i] * column_hats[v0 + m % 2, j]
+                gradient[first] += hat * residual[i, j]
+                for n in range(4):
+                    second = 5 * count + (u0 + n // 2) * node_columns + v0 + n % 2
+                    information[first, second] += hat * weight[i, j] * row_hats[u0 + n // 2, i] * column_hats[v0 + n % 2, j]
+    for p in range(5 * count):
+        for q in range(5 * count, total):
+            information[q, p] = information[p, q]
+    return information, gradient

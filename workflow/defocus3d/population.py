@@ -1,0 +1,78 @@
+"""The beads of a movie as a population: how bright they are, how alike, how many; known before any one of them is measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import chi2
+
+LEAST_CV = 0.05  # beads of one batch differ in volume, and the light that excites them is uneven
+LARGEST_CV = 1.0  # nothing is known
+FEWEST = 12  # beads from which a brightness can be told
+CLEAR_SNR = 8.0  # of beads whose brightness is well measured
+SHARP_SHARE = 0.25  # of them, the best measured
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is known of a movie's beads.
+
+    Attributes
+    ----------
+    photons : float
+        Their typical brightness, photoelectrons.
+    photons_cv : float
+        Standard deviation of the brightness, as a share of it.
+    density_per_um3 : float
+        Beads per volume.
+    """
+
+    photons: float
+    photons_cv: float
+    density_per_um3: float
+
+    @property
+    def photons_sd(self) -> float:
+        """Standard deviation of the brightness, photoelectrons."""
+        return self.photons * self.photons_cv
+
+    @classmethod
+    def unknown(cls, photons, density_per_um2, axial_range_um) -> "Population":
+        """What is known from the ranges (low, high) of the training alone."""
+        depth = axial_range_um[1] - axial_range_um[0]
+        return cls(float(np.sqrt(np.prod(photons))), LARGEST_CV, float(np.sqrt(np.prod(density_per_um2))) / depth)
+
+
+def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> Population:
+    """The population that beads belong to, each measured on its own; `unknown` where there are too few.
+
+    The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
+    beads beyond the range. Median and scatter are robust against overlapping beads, whose light goes to one at the expense of the other. The scatter s is that
+    for which half of the beads lie as far from the median as a Gaussian of variance s² + sigma² has it.
+
+    Parameters
+    ----------
+    photons, sigma_photons : arrays (beads,)
+        Photoelectrons, and what their uncertainty would be without a prior.
+    volume_um3 : float
+        Volume, summed over images, that the beads were found in.
+    """
+    photons, sigma = np.asarray(photons, float), np.asarray(sigma_photons, float)
+    clear = photons > CLEAR_SNR * sigma
+    if clear.sum() < FEWEST:
+        return unknown
+    bright, error = photons[clear], sigma[clear]
+    sharp = np.argsort(error, kind="stable")[: max(FEWEST, int(SHARP_SHARE * len(error)))]
+    bright, error = bright[sharp], error[sharp]
+    middle = float(np.median(bright))
+
+    def too_far(cv):  # positive while the scatter is too small
+        return np.median((bright - middle) ** 2 / ((cv * middle) ** 2 + error**2)) - chi2.median(1)
+
+    if too_far(LEAST_CV) <= 0:
+        cv = LEAST_CV
+    elif too_far(LARGEST_CV) >= 0:
+        cv = LARGEST_CV
+    else:
+        cv = brentq(too_far, LEAST_CV, LARGEST_CV, xtol=1e-4)
+    return Population(middle, float(cv), len(photons) / volume_um3)
