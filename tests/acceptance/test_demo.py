@@ -24,8 +24,7 @@ def goal(*values, why):
     return pytest.param(*values, marks=pytest.mark.xfail(reason=why, strict=False))
 
 
-DIM = "Jaccard 0.43 to 0.47: the FCN misses dim beads beyond 0.7 µm from focus (recall 0.3 there)"
-AXIAL = "some beads in crowds are put on the wrong side of focus, which adds 20 to 40 % to D along z"
+SAMPLE = "the beads of this movie happened to move less along x: their true displacements give 0.95 of D for all, 0.93 for those used"
 
 if not (ROOT / "results/summary.csv").exists():
     pytest.skip("the demo has not run: make demo", allow_module_level=True)
@@ -39,7 +38,7 @@ def truth(movie):
     return pd.read_parquet(ROOT / f"resources/demo/{movie}_truth.parquet")
 
 
-@pytest.mark.parametrize("movie", ["sparse", "dense", goal("dim", why=DIM)])
+@pytest.mark.parametrize("movie", ["sparse", "dense", "dim"])
 def test_beads_are_found(movie):
     beads = in_frame(truth(movie), FIELD_UM, PIXEL_UM)
     found = pd.read_parquet(ROOT / f"results/acquisitions/{movie}/localizations.parquet")
@@ -53,19 +52,18 @@ def test_beads_are_found(movie):
     assert score["jaccard"] >= LEAST_JACCARD[movie]
 
 
-@pytest.mark.parametrize("movie", ["sparse", goal("dense", why=AXIAL), goal("dim", why="too few tracks in range: " + DIM)])
+@pytest.mark.parametrize("movie", ["sparse", "dense", "dim"])
 def test_the_verdict_is_consistent(movie):
     result = brownian(movie)
     print(f"\n{movie}: D {result['D_um2_s']}, expected {result['D_expected_um2_s']}, {result['verdict']} {result['reasons']}")
     assert result["verdict"] == "consistent", result["reasons"]
 
 
-@pytest.mark.parametrize("axis", [goal("x", why="4.7 % low, at the edge of the goal"), "y", goal("z", why=AXIAL)])
+@pytest.mark.parametrize("axis", [goal("x", why=SAMPLE), "y", "z"])
 def test_diffusion_coefficient_of_the_dense_movie(axis):
     assert brownian("dense")["D_um2_s"][axis]["value"] == pytest.approx(truth("dense")["D_um2_s"].iloc[0], rel=0.05)
 
 
-@pytest.mark.xfail(reason=AXIAL + "; the dim movie has no interval along z", strict=False)
 def test_confidence_intervals_hold_the_truth():
     missed = []
     for movie in LEAST_JACCARD:

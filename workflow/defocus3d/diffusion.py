@@ -9,6 +9,7 @@ from scipy.stats import norm, t
 from defocus3d import linking
 from defocus3d.displacements import Links, Sums, Window, find_false_links, track_sums, unbroken_runs
 from defocus3d.msd import (
+    FEWEST_FIT_POINTS,
     alpha_estimate,
     blur_coefficient,
     correlated_frames,
@@ -22,6 +23,7 @@ from defocus3d.water import stokes_einstein
 
 LINKING = {"search_range_um": "auto", "memory_frames": 1, "min_track_frames": 5}
 BROWNIAN = {"msd_lags": 8, "bootstrap": 500, "significance": 0.05, "min_displacements": 200}
+ALIKE_LAGS = FEWEST_FIT_POINTS  # of the displacements by which the two estimators are compared
 FEWEST_LAGS = 4  # alpha needs steps up to three frames apart
 RELINKED_LOCALIZATIONS = 300_000  # enough for the sensitivity to the search range; more would only take time
 RANGE_FACTORS = (0.75, 1.5)
@@ -97,6 +99,7 @@ class Measurement:
 
     links: Links
     sums: Sums
+    alike: Sums  # over few lags, all from the same middle positions: what the estimators can be compared on
     n_tracks: int
     n_steps: int
     track_frames: float
@@ -107,19 +110,21 @@ class Measurement:
         runs = unbroken_runs(tracks, axes)
         links = find_false_links(runs, window, range_um)
         n_steps = int(runs.joined(1).sum())
-        return cls(links, track_sums(runs, links, window, lags), runs.n_tracks, n_steps, len(tracks) / max(runs.n_tracks, 1))
+        alike = track_sums(runs, links, window, ALIKE_LAGS, reach=ALIKE_LAGS - ALIKE_LAGS // 2)
+        return cls(links, track_sums(runs, links, window, lags), alike, runs.n_tracks, n_steps, len(tracks) / max(runs.n_tracks, 1))
 
 
 def estimates(measurement: Measurement, experiment: Experiment, counts=None, points=None, reach=None) -> dict:
     """Every estimate by name, arrays with a leading axis of replicates where `counts` (replicates, n_tracks) are given.
 
     diffusion, error_variance, msd_fit : (..., axes); together: (...); msd : (..., axes, lags); drift : (..., axes) in µm/s;
-    alpha, isotropy, kurtosis : (...). `points` of the MSD fit, one an axis, and `reach` of the
+    alpha, isotropy, kurtosis : (...); difference : (..., axes), of the MSD fit from the covariances, on the same paths. `points` of the MSD fit, one an axis, and `reach` of the
     correlations of steps, in frames: by default the best ones for these tracks.
     """
     interval, blur = experiment.frame_interval_s, experiment.blur
     weight = measurement.sums.weight.sum(axis=0)
     found = moments(measurement.sums.totals(counts), measurement.links.kept_variance)
+    alike = moments(measurement.alike.totals(counts), measurement.links.kept_variance)
     if reach is None:
         reach = correlated_frames(found["covariance"], weight)
     diffusion, error_variance = covariance_estimate(found["covariance"], interval, blur, reach)
@@ -139,8 +144,15 @@ def estimates(measurement: Measurement, experiment: Experiment, counts=None, poi
         "drift": (found["drift"] + measurement.links.drift_um) / interval,
         "alpha": alpha_estimate(found["covariance"], weight),
         "isotropy": isotropy,
-        "kurtosis": found["kurtosis"].mean(axis=-1),
+        "kurtosis": _mean_of_known(found["kurtosis"]),
+        "difference": msd_fit_estimate(alike["msd"], ALIKE_LAGS, interval) - covariance_estimate(alike["covariance"], interval, blur)[0],
     }
+
+
+def _mean_of_known(values):
+    """Mean over the last axis of what is not NaN; NaN where nothing is known."""
+    known = np.isfinite(values)
+    return np.where(known, values, 0.0).sum(axis=-1) / np.where(known.any(axis=-1), known.sum(axis=-1), np.nan)
 
 
 def bootstrap(measurement: Measurement, experiment: Experiment, found: dict, replicates: int, seed: int) -> dict:

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import gamma
 from scipy.stats import chi2
 
-MARGIN_STEPS = 4.0  # a step that starts this far inside, in expected steps, ends inside with a chance of 0.99994
+MARGIN_STEPS = 3.0  # a step that starts this far inside, in expected steps, ends inside with a chance of 0.999
 EM_ITERATIONS, EM_TOLERANCE, EM_STEPS = 200, 1e-5, 100_000
 TINY = 1e-300  # instead of a division by 0
 WIDEST = 4.0  # more, and the wide Gaussian looks like false links
@@ -232,8 +232,11 @@ class Sums:
         return {name: np.tensordot(counts, getattr(self, name), axes=(1, 0)) for name in names}
 
 
-def track_sums(runs: Runs, links: Links, window: Window, lags: int) -> Sums:
-    """`Sums` of all tracks for paths over 1 to `lags` frames, each chosen by its middle position (a step by its start)."""
+def track_sums(runs: Runs, links: Links, window: Window, lags: int, reach: int | None = None) -> Sums:
+    """`Sums` of all tracks for paths over 1 to `lags` frames, each chosen by its middle position (a step by its start).
+
+    `reach`: the number of steps for which the middle must lie far enough inside; by default those that the path makes from there.
+    """
     n, dimensions = runs.position_um.shape
     weight, square, product, fourth = (np.zeros((runs.n_tracks, dimensions, lags)) for _ in range(4))
     step = np.zeros((runs.n_tracks, dimensions, 1))
@@ -241,7 +244,7 @@ def track_sums(runs: Runs, links: Links, window: Window, lags: int) -> Sums:
     log_true = np.concatenate([[0.0], np.cumsum(np.log(np.maximum(links.true_probability, TINY)))])
     for lag in range(1, min(lags, n - 1) + 1):
         first = np.flatnonzero(runs.joined(lag))
-        inside = window.holds(runs.position_um[first + lag // 2], reach=lag - lag // 2)
+        inside = window.holds(runs.position_um[first + lag // 2], reach=reach or lag - lag // 2)
         weights = np.exp(log_true[first + lag] - log_true[first])[:, None] * inside
         moved = runs.position_um[first + lag] - runs.position_um[first] - lag * links.drift_um
         ends = links.step_um[first] * links.step_um[first + lag - 1]

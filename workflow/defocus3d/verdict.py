@@ -109,8 +109,10 @@ def _drift(found, replicates, experiment, z) -> list[str]:
 
 
 def _estimators(found, replicates, experiment, z) -> list[str]:
-    difference = (replicates["msd_fit"] - replicates["diffusion"]).mean(axis=-1)
-    value, sd = float((found["msd_fit"] - found["diffusion"]).mean()), _sd(difference)
+    axes = np.isfinite(found["difference"])
+    if not axes.any():
+        return []
+    value, sd = float(found["difference"][axes].mean()), _sd(replicates["difference"][:, axes].mean(axis=-1))
     if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["estimators"] * abs(found["together"])):
         return []
     return [
