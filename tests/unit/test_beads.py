@@ -85,6 +85,16 @@ def test_an_odd_bead_is_rejected(nine):
     assert bad["reason"].tolist() == ["odd shape or brightness"]
 
 
+def test_a_bead_of_twice_the_light_of_its_like_is_rejected(nine):
+    x, y, focus, _ = (list(v) for v in nine)
+    _, beads = measure_psf([stack_of(x, y, focus, [54000.0] + [30000.0] * 8)], PIXEL_UM, (-1.0, 1.0), SETTINGS, seed=1)
+    rejected = beads[beads["role"] == "rejected"]
+    assert rejected["reason"].tolist() == ["odd shape or brightness"] and rejected["photons"].iloc[0] > 1.5 * beads["photons"].median()
+    # where brightness varies anyway, it is no sign of two
+    _, beads = measure_psf([stack_of(x, y, focus, 30000.0 * np.linspace(0.5, 1.6, 9))], PIXEL_UM, (-1.0, 1.0), SETTINGS, seed=1)
+    assert (beads["role"] != "rejected").all()
+
+
 def test_saturated_beads_cannot_serve(nine):
     stack = stack_of(*nine)
     stack.saturation_e = 1000.0

@@ -12,6 +12,7 @@ from defocus3d.beads import Stack
 from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table, row
 from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, Calibration, Localizer
+from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.scenes import HELD_OUT_GROUP, Scenes
 
@@ -35,7 +36,7 @@ def _truth(scenes: Scenes, which) -> pd.DataFrame:
 def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict, refine: str) -> tuple[Localizer, np.ndarray]:
     """A localizer calibrated on a part of the held-out scenes, and the indices of the other scenes.
 
-    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the uncertainties.
+    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the unreportedties.
     """
     groups = max(1, round(CALIBRATION_SHARE * len(scenes) / HELD_OUT_GROUP))
     part = np.arange(min(groups * HELD_OUT_GROUP, len(scenes) - 1))
@@ -50,24 +51,28 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     scales = {**scales, "networks": _scale(inside, found[found["probability"] >= threshold])}
     localizer = replace(localizer, calibration=replace(start, threshold=threshold, sigma_scale=scales))
     if refine == "mle":
-        table = _by_movie(images, localizer.fitted, localizer)
-        table = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
-        right = np.isin(np.arange(len(table)), evaluation.match(inside, table)[1])
-        weights = Acceptance.learn(table, right, psf.axial_range_um).weights
-        calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(inside, table))
+        table = _by_movie(images, localizer.fitted, _populations(images, localizer))
+        reported = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
+        right = np.isin(np.arange(len(reported)), evaluation.match(inside, reported)[1])
+        weights = Acceptance.learn(reported, right, psf.axial_range_um).weights
+        calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(inside, reported))
         localizer = replace(localizer, calibration=calibration)
-        refined = _by_movie(images, lambda images, beads: localizer.locate(images, refine, beads), localizer)
+        refined = localizer.judged(table, images.shape[1:])
         scales = {**scales, "refined": _scale(inside, refined[refined["flag"] == 0])}
-        localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
+        localizer = replace(localizer, calibration=replace(calibration, sigma_scale=scales))
     return localizer, np.arange(len(part), len(scenes))
 
 
-def _by_movie(images, locate, localizer: Localizer) -> pd.DataFrame:
-    """Localizations of `locate(images, population)`, with the brightness measured anew for each group of scenes that belong together."""
+def _populations(images, localizer: Localizer) -> list[Population]:
+    """The brightness of the beads of each group of scenes that belong together, measured in them as in a movie."""
+    return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in range(0, len(images), HELD_OUT_GROUP)]
+
+
+def _by_movie(images, locate, populations: list) -> pd.DataFrame:
+    """Localizations of `locate(images, population)`, group by group."""
     parts = []
-    for first in range(0, len(images), HELD_OUT_GROUP):
-        movie = images[first : first + HELD_OUT_GROUP]
-        part = locate(movie, localizer.population(movie))
+    for first, population in zip(range(0, len(images), HELD_OUT_GROUP), populations):
+        part = locate(images[first : first + HELD_OUT_GROUP], population)
         parts.append(part.assign(frame=part["frame"] + first))
     return pd.concat(parts, ignore_index=True)
 
@@ -85,8 +90,10 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     bound = _bounds(localizer, truth)
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
-    for stage, mode in [("networks", "none"), ("refined", "mle")][: 2 if refine == "mle" else 1]:
-        found = _by_movie(images, lambda movie, beads, mode=mode: localizer.locate(movie, mode, beads), localizer)
+    populations = _populations(images, localizer) if refine == "mle" else []
+    groups = -(-len(images) // HELD_OUT_GROUP)
+    for stage, known in [("networks", [None] * groups), ("refined", populations)][: 2 if refine == "mle" else 1]:
+        found = _by_movie(images, localizer.locate, known)
         found = found[found["flag"] == 0]
         for axis, column, edges in [
             ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),
@@ -145,10 +152,10 @@ def assess_beads(localizer: Localizer, stack: Stack, beads: pd.DataFrame, refine
     if truth.empty:
         return []
     local = replace(localizer, camera=stack.camera)
-    population = local.population(stack.images[:: max(1, len(planes) // POPULATION_FRAMES)])
     rows = []
-    for stage, mode in [("networks", "none"), ("refined", "mle")][: 2 if refine == "mle" else 1]:
-        found = local.locate(stack.images, mode, population)
+    population = local.population(stack.images[:: max(1, len(planes) // POPULATION_FRAMES)]) if refine == "mle" else None
+    for stage, known in [("networks", None), ("refined", population)][: 2 if refine == "mle" else 1]:
+        found = local.locate(stack.images, known)
         found = found[found["flag"] == 0]
         pairs = pairs_table(truth, found, axial_um=high - low)
         edges = np.linspace(low, high, Z_BINS + 1)

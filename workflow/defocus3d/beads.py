@@ -201,12 +201,16 @@ def assign_roles(beads: pd.DataFrame, held_out_fraction: float, seed: int) -> No
 
 
 def reject_odd(beads: pd.DataFrame) -> None:
-    """Reject beads whose misfit or brightness stands out from the others'; never more than a third of those that are left."""
+    """Reject beads whose misfit or brightness stands out from the others'; never more than a third of those that are left.
+
+    Where beads are much alike, half as much light again is a sign of two that touch.
+    """
     serving = beads[beads["role"] != "rejected"]
     typical, brightness = serving["residual"].median(), serving["photons"].median()
     spread = 1.4826 * (serving["residual"] - typical).abs().median()
     odd = (serving["residual"] > typical + max(6 * spread, typical)) | ~np.isfinite(serving["residual"])
-    odd |= (serving["photons"] > 3 * brightness) | (serving["photons"] < brightness / 3)
-    worst = serving[odd].sort_values("residual", ascending=False).index[: len(serving) // 3]
+    away = (serving["photons"] - brightness).abs()
+    odd |= (away > max(6 * 1.4826 * away.median(), 0.5 * brightness)) | (serving["photons"] < brightness / 3)
+    worst = serving.assign(away=away)[odd].sort_values(["residual", "away"], ascending=False).index[: len(serving) // 3]
     beads.loc[worst, "role"] = "rejected"
     beads.loc[worst, "reason"] = "odd shape or brightness"

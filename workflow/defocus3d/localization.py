@@ -134,24 +134,29 @@ class Localizer:
             beads = population.measure(table["own_photons"], table["own_sigma"], volume, beads)
         return beads
 
-    def locate(self, images_e: np.ndarray, refine: str, beads: Population, threads: int = 2) -> pd.DataFrame:
+    def locate(self, images_e: np.ndarray, beads: Population | None, threads: int = 2) -> pd.DataFrame:
         """Localizations (`tables.LOCALIZATION_COLUMNS`) of images (n, rows, columns) in photoelectrons; `frame` counts from 0.
 
-        `refine`: "mle" fits all beads of a frame at once; "none" keeps the networks' places and fits brightness and background alone.
-        `beads`: the movie's, for the fit.
+        `beads`: what is known of the movie's, for a fit of all beads of a frame at once; None keeps the networks' places and fits
+        brightness and background alone.
         """
-        table = self.fitted(images_e, beads, threads) if refine == "mle" else self.measured(images_e, threads)
-        return tables.conform(self._flagged(table, images_e.shape[1:]), tables.LOCALIZATION_COLUMNS)
+        shape = images_e.shape[1:]
+        if beads is None:
+            return self._flagged(self.measured(images_e, threads), shape)
+        return self.judged(self.fitted(images_e, beads, threads), shape)
 
     def fitted(self, images_e: np.ndarray, beads: Population, threads: int = 2) -> pd.DataFrame:
-        """Beads of the joint fits that start from the networks' answers, without flags; `network` is the FCN's probability."""
+        """Beads of the joint fits that start from the networks' answers, as the fits state them; `network` is the FCN's probability."""
+        found = self.networks(images_e, min(CONTEXT_PROBABILITY, self.calibration.threshold))
+        return self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
+
+    def judged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
+        """Localizations of what `fitted` gives for images of `shape` (rows, columns), with calibrated uncertainties and probabilities."""
         known = self.calibration
-        found = self.networks(images_e, min(CONTEXT_PROBABILITY, known.threshold))
-        table = self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
-        scaled = table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * known.sigma_scale["refined"]
         probability = Acceptance(known.acceptance).probability(table, known.axial_range_um)
-        return table.assign(**scaled, other_log_odds=-known.other_weight * table["other_loss"], probability=probability,
-                            weak=probability < FEWEST_ODDS)  # fmt: skip
+        scaled = table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * known.sigma_scale["refined"]
+        table = table.assign(**scaled, other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
+        return self._flagged(table.assign(weak=probability < FEWEST_ODDS), shape)
 
     def measured(self, images_e: np.ndarray, threads: int = 2) -> pd.DataFrame:
         """The networks' answers with brightness, background and goodness of fit, without flags."""
@@ -193,7 +198,7 @@ class Localizer:
         return pd.DataFrame({"frame": frame, **joined, "network": np.concatenate(network)})
 
     def _flagged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
-        """`table` of images of `shape` (rows, columns) with `flag` set."""
+        """Localizations of a table of images of `shape` (rows, columns), with `flag` set."""
         pixel = self.psf.pixel_size_um
         inside = table["z_um"].between(*self.calibration.axial_range_um)
         for name, count in (("x_um", shape[1]), ("y_um", shape[0])):
@@ -204,7 +209,7 @@ class Localizer:
         flag |= np.where(table["misfit"] > MISFIT, Flag.MISFIT, 0)
         flag |= np.where(table["weak"], Flag.WEAK, 0)
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
-        return table.assign(flag=flag.astype(int))
+        return tables.conform(table.assign(flag=flag.astype(int)), tables.LOCALIZATION_COLUMNS)
 
 
 def doubles(table: pd.DataFrame) -> np.ndarray:
@@ -236,16 +241,18 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
     Returns
     -------
     DataFrame with `tables.LOCALIZATION_COLUMNS`, and a dict with `n_frames`, `shape`, `pixel_size_um`, `axial_range_um` (after the
-    axial scale), `population` (typical brightness of a bead and so on) and `warnings`.
+    axial scale), `population` (typical brightness of a bead and so on; None without refinement) and `warnings`.
     """
     size, start = settings["batch_frames"], time.monotonic()
-    spread = np.unique(np.linspace(0, len(frames) - 1, POPULATION_FRAMES).astype(int))
-    beads = localizer.population(np.concatenate([frames.read(k, k + 1) for k in spread]), threads)
-    logger.info("beads of %.0f photoelectrons, give or take %.0f", beads.photons, beads.photons_sd)
+    beads = None
+    if settings["refine"] == "mle":
+        spread = np.unique(np.linspace(0, len(frames) - 1, POPULATION_FRAMES).astype(int))
+        beads = localizer.population(np.concatenate([frames.read(k, k + 1) for k in spread]), threads)
+        logger.info("beads of %.0f photoelectrons, give or take %.0f", beads.photons, beads.photons_sd)
     parts, levels, told = [], [], start
     for first in range(0, len(frames), size):
         images = frames.read(first, min(first + size, len(frames)))
-        part = localizer.locate(images, settings["refine"], beads, threads)
+        part = localizer.locate(images, beads, threads)
         parts.append(part.assign(frame=part["frame"] + first))
         levels.append(float(np.median(images)))
         if time.monotonic() - told > 10:
@@ -257,7 +264,7 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
     table[["z_um", "sigma_z_um", "other_z_um"]] *= scale
     info = {"n_frames": len(frames), "shape": list(frames.shape), "pixel_size_um": localizer.psf.pixel_size_um,
             "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
-            "population": asdict(beads), "warnings": untrained(localizer.calibration, table, levels)}  # fmt: skip
+            "population": beads and asdict(beads), "warnings": untrained(localizer.calibration, table, levels)}  # fmt: skip
     return table, info
 
 
