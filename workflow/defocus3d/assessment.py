@@ -137,30 +137,24 @@ def _bounds(localizer: Localizer, truth: pd.DataFrame) -> np.ndarray:
     return np.exp(RegularGridInterpolator((z, np.log(photons), np.log(level)), np.log(grid), bounds_error=False)(points))
 
 
-def assess_beads(localizer: Localizer, stack: Stack, beads: pd.DataFrame, refine: str) -> list[dict]:
-    """Rows of evaluation.csv for the held-out beads of a stack, found in its planes as in a movie: all, and over z.
+def assess_beads(localizer: Localizer, stacks: list[Stack], beads: pd.DataFrame, refine: str) -> list[dict]:
+    """Rows of evaluation.csv for the held-out beads of all stacks, found in their planes as in movies: all, and over z.
 
     The truth of z is the stage position, counted from where the bead is in focus; of x and y, the place registered over the whole
     stack. `slope_z` is that of the found z against the stage position.
     """
-    mine = beads[(beads["stack"] == stack.name) & (beads["role"] == "held_out")]
     low, high = localizer.calibration.axial_range_um
-    planes = np.arange(len(stack.stage_um))
-    truth = mine[["x_um", "y_um", "photons"]].merge(pd.DataFrame({"frame": planes, "stage": stack.stage_um}), how="cross")
-    truth["z_um"] = truth["stage"] - np.repeat(mine["z_um"].to_numpy(), len(planes))
-    truth = truth[truth["z_um"].between(low, high)].reset_index(drop=True)
+    edges = np.linspace(low, high, Z_BINS + 1)
+    places = [_stage_positions(stack, beads, (low, high)) for stack in stacks]
+    truth = pd.concat(places, ignore_index=True)
     if truth.empty:
         return []
-    local = replace(localizer, camera=stack.camera)
+    pairs = [_planes_as_movie(localizer, stack, mine, refine) for stack, mine in zip(stacks, places) if len(mine)]
     rows = []
-    population = local.population(stack.images[:: max(1, len(planes) // POPULATION_FRAMES)]) if refine == "mle" else None
-    for stage, known in [("networks", None), ("refined", population)][: 2 if refine == "mle" else 1]:
-        found = local.locate(stack.images, known)
-        found = found[found["flag"] == 0]
-        pairs = pairs_table(truth, found, axial_um=high - low)
-        edges = np.linspace(low, high, Z_BINS + 1)
+    for stage in pairs[0]:
+        together = pd.concat([part[stage] for part in pairs], ignore_index=True)
         for axis, start, stop in [("all", np.nan, np.nan), *(("z_um", a, b) for a, b in zip(edges[:-1], edges[1:]))]:
-            chosen = pairs if axis == "all" else pairs[pairs["z_um"].between(start, stop)]
+            chosen = together if axis == "all" else together[together["z_um"].between(start, stop)]
             n = len(truth) if axis == "all" else int(truth["z_um"].between(start, stop).sum())
             counts = {"n_truth": n, "n_found": len(chosen), "n_matched": len(chosen), "recall": len(chosen) / n if n else np.nan}
             out = row("held_out_beads", stage, axis, start, stop, counts, chosen)
@@ -168,3 +162,23 @@ def assess_beads(localizer: Localizer, stack: Stack, beads: pd.DataFrame, refine
                 out["slope_z"] = float(np.polyfit(chosen["z_um"], chosen["z_um"] + chosen["error_z_um"], 1)[0])
             rows.append(out)
     return rows
+
+
+def _stage_positions(stack: Stack, beads: pd.DataFrame, axial_range_um) -> pd.DataFrame:
+    """The held-out beads of a stack in each of its planes where they are within the axial range: `frame`, places, `photons`."""
+    mine = beads[(beads["stack"] == stack.name) & (beads["role"] == "held_out")]
+    planes = pd.DataFrame({"frame": np.arange(len(stack.stage_um)), "stage": stack.stage_um})
+    truth = mine[["x_um", "y_um", "photons", "z_um"]].rename(columns={"z_um": "focus"}).merge(planes, how="cross")
+    truth["z_um"] = truth["stage"] - truth["focus"]
+    return truth[truth["z_um"].between(*axial_range_um)].reset_index(drop=True)
+
+
+def _planes_as_movie(localizer: Localizer, stack: Stack, truth: pd.DataFrame, refine: str) -> dict[str, pd.DataFrame]:
+    """Pairs (see `pairs_table`) of `truth` and what is found in the planes of a stack, by stage: networks, then refined."""
+    local = replace(localizer, camera=stack.camera)
+    stages = {"networks": None}
+    if refine == "mle":
+        stages["refined"] = local.population(stack.images[:: max(1, len(stack.images) // POPULATION_FRAMES)])
+    low, high = localizer.calibration.axial_range_um
+    found = {stage: local.locate(stack.images, known) for stage, known in stages.items()}
+    return {stage: pairs_table(truth, table[table["flag"] == 0], axial_um=high - low) for stage, table in found.items()}

@@ -25,10 +25,12 @@ localizer, rest = calibrate(networks, psf.blurred(snakemake.params.blur_um), Cam
 rows = assess_scenes(localizer, scenes, rest, refine, training["seed"])
 still = replace(localizer, psf=psf)
 beads = pd.read_csv(snakemake.input.beads, keep_default_na=False)
+stacks = []
 for row in snakemake.params.stacks:
     camera = Camera.of(row)
     with open_frames(row["path"], camera) as frames:
-        rows += assess_beads(still, load_stack(row, frames, camera), beads, refine)
+        stacks.append(load_stack(row, frames, camera))
+rows += assess_beads(still, stacks, beads, refine)
 tables.write(pd.DataFrame(rows), snakemake.output.evaluation)
 localizer.calibration.save(snakemake.output.calibration)
 log.info("threshold %.2f", localizer.calibration.threshold)

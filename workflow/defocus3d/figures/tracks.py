@@ -50,7 +50,7 @@ def draw_frame(image, localizations: pd.DataFrame, pixel_size_um: float, frame: 
     right.set_title(f"{len(good)} localized" + (f", {len(flagged)} flagged" if len(flagged) else ""))
     colours = style.DEPTH(Normalize(low, high)(good["z_um"].to_numpy()))
     right.scatter(good["x_um"], good["y_um"], s=48, facecolor="none", edgecolor=colours, linewidth=1.5, label="localized")
-    right.scatter(flagged["x_um"], flagged["y_um"], s=26, color=style.GREY, marker="x", linewidth=1.3, label="flagged")
+    right.scatter(flagged["x_um"], flagged["y_um"], s=26, color="black", marker="x", linewidth=1.1, label="flagged")
     if len(mine) == 0:
         style.note(right, "no bead was found")
     style.colour_bar(figure, ScalarMappable(Normalize(low, high), style.DEPTH), [left, right], "z (µm)", shrink=0.8)
@@ -58,7 +58,7 @@ def draw_frame(image, localizations: pd.DataFrame, pixel_size_um: float, frame: 
         Line2D([], [], ls="none", marker="o", mfc="none", mec=style.DEPTH(0.5), mew=1.5, ms=7, label="localized, colour is z")
     ]
     if len(flagged):
-        marks.append(Line2D([], [], ls="none", marker="x", color=style.GREY, mew=1.3, label="flagged, not used"))
+        marks.append(Line2D([], [], ls="none", marker="x", color="black", mew=1.1, label="flagged, not used"))
     figure.legend(handles=marks, loc="outside lower center", ncols=2)
     return figure
 
