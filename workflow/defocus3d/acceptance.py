@@ -19,7 +19,7 @@ class Acceptance:
     Attributes
     ----------
     weights : list of float
-        Of: a constant, the log odds of the fit (compressed above some tens), the logit of the FCN's probability, and the distance from
+        Of: a constant, the log odds of the fit (compressed), the logit of the FCN's probability, and the distance from
         the nearest end of the axial range in uncertainties of z.
     """
 

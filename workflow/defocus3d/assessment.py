@@ -36,7 +36,7 @@ def _truth(scenes: Scenes, which) -> pd.DataFrame:
 def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict, refine: str) -> tuple[Localizer, np.ndarray]:
     """A localizer calibrated on a part of the held-out scenes, and the indices of the other scenes.
 
-    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the unreportedties.
+    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the uncertainties.
     """
     groups = max(1, round(CALIBRATION_SHARE * len(scenes) / HELD_OUT_GROUP))
     part = np.arange(min(groups * HELD_OUT_GROUP, len(scenes) - 1))

@@ -89,7 +89,9 @@ class FrameModel:
         """Expected photoelectrons of one bead of `state`, and the rows and columns (slices) of the frame that they lie in."""
         (rows, columns), size = self.image.shape, state.pictures.shape[2]
         top, left = state.corners[bead]
-        i, j = slice(max(0, top), max(0, min(rows, top + size))), slice(max(0, left), max(0, min(columns, left + size)))
+        i_first, j_first = min(max(0, top), rows), min(max(0, left), columns)
+        i = slice(i_first, max(i_first, min(rows, top + size)))
+        j = slice(j_first, max(j_first, min(columns, left + size)))
         own = state.pictures[bead, PHOTONS, i.start - top : i.stop - top, j.start - left : j.stop - left]
         return state.beads[bead, PHOTONS] * own, i, j
 

@@ -11,6 +11,7 @@ from trackpy.linking import link_iter
 from trackpy.linking.utils import SubnetOversizeException
 
 AXES = ("x", "y", "z")
+TWO_HEIGHTS = ("z_um", "other_z_um", "sigma_z_um", "other_log_odds")  # columns of a table that tells the other height of beads
 CUT_PROBABILITY = 1e-4  # chance that a true step is longer than the search range
 EXACT_SUBNET = 300  # beads; beyond, the search range shrinks until the subnetwork falls apart
 ADAPTIVE_STEP = 0.9  # the range shrinks by this factor
@@ -171,7 +172,7 @@ def link_tracks(
     frames = good.groupby("particle")["frame"].transform("size")
     kept = good[frames >= min_track_frames].sort_values(["particle", "frame"], kind="stable").reset_index(drop=True)
     kept["particle"] = pd.factorize(kept["particle"])[0].astype(np.int64)
-    return resolve_heights(kept) if "z" in axes and "other_z_um" in kept else kept
+    return resolve_heights(kept) if "z" in axes and set(TWO_HEIGHTS) <= set(kept) else kept
 
 
 def resolve_heights(tracks: pd.DataFrame) -> pd.DataFrame:
@@ -187,10 +188,9 @@ def resolve_heights(tracks: pd.DataFrame) -> pd.DataFrame:
         return tracks
     lateral = np.concatenate([np.diff(tracks[name])[joined] for name in ("x_um", "y_um")])
     variance = LENIENCE * (1.4826 * np.median(abs(lateral))) ** 2
-    columns_needed = ["z_um", "other_z_um", "sigma_z_um", "other_log_odds"]
-    z, other, sigma, odds = (tracks[name].to_numpy(float) for name in columns_needed)
+    z, other, sigma, odds = (tracks[name].to_numpy(float) for name in TWO_HEIGHTS)
     taken = _best_sides(tracks["particle"].to_numpy(), tracks["frame"].to_numpy(), z, np.where(np.isnan(other), z, other),
-                        sigma, np.where(np.isnan(other), -np.inf, odds), variance)  # fmt: skip
+                        np.nan_to_num(sigma), np.where(np.isnan(other), -np.inf, odds), variance)  # fmt: skip
     out = tracks.copy()
     out["z_um"], out["other_z_um"] = np.where(taken, other, z), np.where(taken, z, other)
     out["other_log_odds"] = np.where(taken, -odds, odds)
@@ -211,7 +211,7 @@ def _best_sides(particle, frame, z, other, sigma, odds, variance):
             if first:
                 score[k, s] = own
                 continue
-            spread = variance * (frame[k] - frame[k - 1]) + sigma[k] ** 2 + sigma[k - 1] ** 2
+            spread = max(variance * (frame[k] - frame[k - 1]) + sigma[k] ** 2 + sigma[k - 1] ** 2, 1e-12)
             best, best_from = -np.inf, 0
             for r in range(2):
                 before = other[k - 1] if r else z[k - 1]

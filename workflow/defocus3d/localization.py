@@ -29,7 +29,7 @@ CONTEXT_PROBABILITY = 0.2  # detections from here on are shown to the CNN as nei
 UNCERTAIN_UM = (0.3, 0.3, 0.6)  # localizations less certain than this in x, y, z are flagged
 MISFIT = 2.0  # mean squared residual over variance from which the PSF does not explain the image
 LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
-FEWEST_ODDS = 0.5  # least probability of a localization of the fit to be right
+LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be right
 POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, from which the brightness of its beads is measured
 CERTAIN = 3.0  # log odds of beads that count in it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
@@ -156,7 +156,7 @@ class Localizer:
         probability = Acceptance(known.acceptance).probability(table, known.axial_range_um)
         scaled = table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * known.sigma_scale["refined"]
         table = table.assign(**scaled, other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
-        return self._flagged(table.assign(weak=probability < FEWEST_ODDS), shape)
+        return self._flagged(table.assign(weak=probability < LEAST_PROBABILITY), shape)
 
     def measured(self, images_e: np.ndarray, threads: int = 2) -> pd.DataFrame:
         """The networks' answers with brightness, background and goodness of fit, without flags."""
@@ -171,7 +171,7 @@ class Localizer:
         """The fit of each image, from where the networks found beads."""
         low, high = self.psf.z_range_um
         rows = found.groupby("frame").indices
-        places = found[["x_um", "y_um", "z_um"]].to_numpy()
+        places = found[["x_um", "y_um", "z_um"]].to_numpy(copy=True)
         places[:, 2] = np.clip(places[:, 2], low, high)
 
         def fit(k):

@@ -67,8 +67,9 @@ class Bank:
 def bayes_factor(photons, variance, population: Population):
     """Logarithm of the Bayes factor of a bead of the population's brightness against none, at a known place.
 
-    `photons` is what a least-squares fit gives, with `variance`.
+    `photons` is what a least-squares fit gives, with `variance`; a lack of light is taken for none.
     """
+    photons = np.maximum(photons, 0.0)
     wide = variance + population.photons_sd**2
     return 0.5 * (np.log(variance / wide) - (photons - population.photons) ** 2 / wide + photons**2 / variance)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import chi2
 
 LEAST_CV = 0.05  # beads of one batch differ in volume, and the light that excites them is uneven
@@ -45,10 +46,11 @@ class Population:
         """
         away = np.asarray(photons, float) - self.photons
         wide = max(STRANGERS_CV * self.photons, self.photons_sd)
-        own, strange = ((away / sd) ** 2 / 2 + np.log(sd / self.photons_sd) for sd in (self.photons_sd, wide))
-        share = 1.0 / (1.0 + STRANGERS / (1.0 - STRANGERS) * np.exp(np.minimum(own - strange, 500.0)))
+        own = (away / self.photons_sd) ** 2 / 2 - np.log1p(-STRANGERS)
+        strange = (away / wide) ** 2 / 2 + np.log(wide / self.photons_sd) - np.log(STRANGERS)
+        share = expit(strange - own)  # of the population in the prior at this brightness
         curvature = share / self.photons_sd**2 + (1.0 - share) / wide**2
-        return own + np.log(share), away * curvature, curvature
+        return -np.logaddexp(-own, -strange), away * curvature, curvature
 
     @classmethod
     def unknown(cls, photons, density_per_um2, axial_range_um) -> "Population":

@@ -53,7 +53,7 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Populati
     population : Population, optional
         Prior of the brightness.
     move : bool
-        Fit the places too; else brightness and background alone, and the uncertainties are for known places.
+        Fit the places too; else brightness and background alone; their uncertainties are still those for places that are not known.
     bank : Bank, optional
         With it, beads may change to another height, improbable ones are dropped, and light without a bead gets one. Needs `population`.
     """
