@@ -27,6 +27,10 @@ def test_search_range_setting():
     assert linking.resolve_range_um(0.7, localizations, walks.D, walks.DT) == 0.7
     assert linking.resolve_range_um("auto", localizations, walks.D, walks.DT) == pytest.approx(RANGE_UM)
     assert linking.resolve_range_um("auto", localizations[["frame", "x_um"]], walks.D, walks.DT) < RANGE_UM
+    # what is flagged is not linked and widens nothing
+    uncertain = localizations.assign(flag=2, sigma_z_um=1.0)
+    both = pd.concat([localizations, uncertain, uncertain], ignore_index=True)
+    assert linking.resolve_range_um("auto", both, walks.D, walks.DT) == pytest.approx(RANGE_UM)
 
 
 def test_sparse_beads_are_linked_as_they_moved():

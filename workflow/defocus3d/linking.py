@@ -43,7 +43,9 @@ def search_range_um(expected_um2_s, frame_interval_s, localization_sd_um=0.0, di
 
 
 def localization_sd_um(localizations: pd.DataFrame, axes=AXES) -> np.ndarray:
-    """Median of the uncertainty columns along `axes`, in µm; 0 where a column is missing or has no finite value."""
+    """Median of the uncertainty columns along `axes`, in µm, of what is linked (`flag` 0); 0 where there is no column or finite value."""
+    if "flag" in localizations:
+        localizations = localizations[localizations["flag"] == 0]
     spread = np.zeros(len(axes))
     for i, axis in enumerate(axes):
         name = f"sigma_{axis}_um"
