@@ -38,12 +38,3 @@ def test_few_or_faint_beads_tell_nothing():
     assert population.measure([5000.0] * 5, [100.0] * 5, 1e3, UNKNOWN) is UNKNOWN
     assert population.measure([500.0] * 50, [100.0] * 50, 1e3, UNKNOWN) is UNKNOWN
     assert population.measure([], [], 1e3, UNKNOWN) is UNKNOWN
-
-
-def test_surprise_and_its_slope_belong_together():
-    beads, photons, h = Population(1000.0, 0.1, 0.01), np.array([300.0, 900.0, 1000.0, 1200.0, 1510.0, 1600.0, 4000.0, 9000.0]), 1e-3
-    cost, slope, curvature = beads.surprise(photons)
-    assert slope == pytest.approx((beads.surprise(photons + h)[0] - beads.surprise(photons - h)[0]) / (2 * h), rel=1e-4, abs=1e-9)
-    assert (curvature > 0).all() and curvature[2] == pytest.approx(1 / 100**2, rel=1e-3)
-    assert cost[3] - cost[2] == pytest.approx(2.0, abs=0.01)  # two standard deviations
-    assert cost[-2] - cost[2] < 30  # a stranger: far less surprising than thirty standard deviations

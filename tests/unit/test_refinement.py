@@ -165,10 +165,3 @@ def test_beads_far_outside_of_the_frame_are_no_error():
     places = np.array([[2.0, 2.0, 0.3], [9.0, 2.0, 0.0], [2.0, 12.0, 0.0], [-5.0, -6.0, 0.0]])
     fit = fit_frame(scene(psf, places[:1], rng), places, psf, CAMERA, BEADS, bank=Bank.of(psf))
     assert (abs(fit.places_um[0] - places[0]) < 5 * fit.sigma_um[0]).all()
-
-
-def test_a_bead_three_times_as_bright_as_its_like_is_one_bead():
-    psf, rng = gaussian_psf(), np.random.default_rng(16)
-    place = np.array([[2.0, 2.0, 0.3]])
-    fit = fit_frame(scene(psf, place, rng, 9000.0, (41, 41)), place, psf, CAMERA, Population(3000.0, 0.05, 0.01), bank=Bank.of(psf))
-    assert len(fit.photons) == 1 and fit.photons[0] == pytest.approx(9000, rel=0.05)

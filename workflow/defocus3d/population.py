@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
 from scipy.stats import chi2
 
 LEAST_CV = 0.05  # beads of one batch differ in volume, and the light that excites them is uneven
-STRANGERS, STRANGERS_CV = 1e-6, 1.0  # weight and spread of beads unlike the rest: so small that in a crowd one bead is no way out
 LARGEST_CV = 1.0  # nothing is known
 FEWEST = 12  # beads from which a brightness can be told
 CLEAR_SNR = 8.0  # of beads whose brightness is well measured
@@ -37,20 +35,6 @@ class Population:
     def photons_sd(self) -> float:
         """Standard deviation of the brightness, photoelectrons."""
         return self.photons * self.photons_cv
-
-    def surprise(self, photons):
-        """Minus the logarithm of the prior of a brightness, up to a constant, with its slope and curvature; each (n,), as `photons`.
-
-        A Gaussian for the population, and a wide one for the few that do not belong to it (aggregates, other beads): without it, a
-        bead twice as bright would be forced to be two. The curvature is that of the Gaussians, each with its share, and not negative.
-        """
-        away = np.asarray(photons, float) - self.photons
-        wide = max(STRANGERS_CV * self.photons, self.photons_sd)
-        own = (away / self.photons_sd) ** 2 / 2 - np.log1p(-STRANGERS)
-        strange = (away / wide) ** 2 / 2 + np.log(wide / self.photons_sd) - np.log(STRANGERS)
-        share = expit(strange - own)  # of the population in the prior at this brightness
-        curvature = share / self.photons_sd**2 + (1.0 - share) / wide**2
-        return -np.logaddexp(-own, -strange), away * curvature, curvature
 
     @classmethod
     def unknown(cls, photons, density_per_um2, axial_range_um) -> "Population":

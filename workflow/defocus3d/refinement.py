@@ -1,13 +1,13 @@
 """Refinement by likelihood: the networks propose, the likelihood of the whole frame disposes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from defocus3d.camera import Camera
 from defocus3d.frame_model import PARAMETERS, PHOTONS, FrameModel, State, Z, climb, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
-from defocus3d.population import STRANGERS, STRANGERS_CV, Population
+from defocus3d.population import Population
 from defocus3d.psf import PSF
 
 STEPS = 12  # of a fit
@@ -174,18 +174,15 @@ def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray
     odds = np.zeros(count)
     if population is None:
         return odds
-    stranger = replace(population, photons_cv=max(STRANGERS_CV, population.photons_cv))
+    prior = 1.0 / population.photons_sd**2
     for k in range(count):
         first = PARAMETERS * k
         block = covariance[first : first + 4, first : first + 4]
         precision = np.linalg.pinv(block, hermitian=True)[3, 3]  # of the brightness, at a known place
-        prior = population.surprise(state.beads[k, PHOTONS])[2]
         data = max(precision - prior, 1e-6 * precision)
         photons = (state.beads[k, PHOTONS] * precision - population.photons * prior) / data
-        of_kind, of_other = (bayes_factor(photons, 1 / data, beads) for beads in (population, stranger))
-        factor = np.logaddexp(np.log(1 - STRANGERS) + of_kind, np.log(STRANGERS) + of_other)
         volume = 1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(block[:3, :3] + 1e-12 * np.eye(3))[1]
-        odds[k] = factor + volume + np.log(population.density_per_um3)
+        odds[k] = bayes_factor(photons, 1 / data, population) + volume + np.log(population.density_per_um3)
     return odds
 
 
@@ -205,7 +202,7 @@ def _judge(model: FrameModel, state: State, source, other) -> Fit:
         level[k] = background[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
     alone = np.column_stack([beads[:, PHOTONS], sigma[:, PHOTONS]])
     if model.population:
-        with_prior, prior = 1.0 / np.maximum(sigma[:, PHOTONS] ** 2, 1e-12), model.population.surprise(beads[:, PHOTONS])[2]
+        with_prior, prior = 1.0 / np.maximum(sigma[:, PHOTONS] ** 2, 1e-12), 1.0 / model.population.photons_sd**2
         data = np.maximum(with_prior - prior, 1e-12)
         alone = np.column_stack([(beads[:, PHOTONS] * with_prior - model.population.photons * prior) / data, data**-0.5])
     odds = _odds(model, state, covariance)
