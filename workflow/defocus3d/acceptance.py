@@ -1,4 +1,4 @@
-"""How probable it is that a localization is right, learned from held-out scenes; what is less than even is not reported."""
+"""How probable it is that a localization is right, learned from held-out scenes; what is less than even is flagged."""
 
 from dataclasses import dataclass
 

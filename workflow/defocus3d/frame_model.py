@@ -259,18 +259,28 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
                     information[5 * a + p, first + 1] += slope * row_hats[u0, i] * column_hats[v0 + 1, j]
                     information[5 * a + p, first + node_columns] += slope * row_hats[u0 + 1, i] * column_hats[v0, j]
                     information[5 * a + p, first + node_columns + 1] += slope * row_hats[u0 + 1, i] * column_hats[v0 + 1, j]
-    for i in range(rows if node_rows else 0):
+    if node_rows:
+        _add_background(information, gradient, 5 * count, weight, residual, row_hats, column_hats)
+    return information, gradient
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _add_background(information, gradient, beads, weight, residual, row_hats, column_hats):
+    """Add the nodes' own part to what `_assemble` sums, and mirror what they share with the `beads` first parameters."""
+    rows, columns = weight.shape
+    node_rows, node_columns = len(row_hats), len(column_hats)
+    total = len(gradient)
+    for i in range(rows):
         u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
         for j in range(columns):
             v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
             for m in range(4):
-                first = 5 * count + (u0 + m // 2) * node_columns + v0 + m % 2
+                first = beads + (u0 + m // 2) * node_columns + v0 + m % 2
                 hat = row_hats[u0 + m // 2, i] * column_hats[v0 + m % 2, j]
                 gradient[first] += hat * residual[i, j]
                 for n in range(4):
-                    second = 5 * count + (u0 + n // 2) * node_columns + v0 + n % 2
+                    second = beads + (u0 + n // 2) * node_columns + v0 + n % 2
                     information[first, second] += hat * weight[i, j] * row_hats[u0 + n // 2, i] * column_hats[v0 + n % 2, j]
-    for p in range(5 * count):
-        for q in range(5 * count, total):
+    for p in range(beads):
+        for q in range(beads, total):
             information[q, p] = information[p, q]
-    return information, gradient

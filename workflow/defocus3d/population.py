@@ -36,6 +36,12 @@ class Population:
         """Standard deviation of the brightness, photoelectrons."""
         return self.photons * self.photons_cv
 
+    def taken_off(self, photons, precision):
+        """What the data alone say of a brightness, and its variance: the posterior `photons` of `precision`, less this prior."""
+        prior = 1.0 / self.photons_sd**2
+        data = np.maximum(precision - prior, 1e-6 * precision)
+        return (photons * precision - self.photons * prior) / data, 1.0 / data
+
     @classmethod
     def unknown(cls, photons, density_per_um2, axial_range_um) -> "Population":
         """What is known from the ranges (low, high) of the training alone."""
@@ -47,8 +53,8 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     """The population that beads belong to, each measured on its own; `unknown` where there are too few.
 
     The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
-    beads beyond the range. Median and scatter are robust against overlapping beads, whose light goes to one at the expense of the other. The scatter s is that
-    for which half of the beads lie as far from the median as a Gaussian of variance s² + sigma² has it.
+    beads beyond the range. Median and scatter are robust against overlapping beads, whose light goes to one at the expense of the other.
+    The scatter s is that for which half of the beads lie as far from the median as a Gaussian of variance s² + sigma² has it.
 
     Parameters
     ----------

@@ -99,12 +99,14 @@ def try_others(model: FrameModel, state: State, bank: Bank) -> tuple[State, np.n
     beads nearly in line pose as one. Each promising explanation is therefore fitted on its own, in the square around the bead, and
     taken where the frame becomes more likely.
     """
-    next_best = {}
+    next_best, seen = {}, None
     for bead in range(len(state.beads)):
         own, i, j = model.own_image(state, bead)
         if own.size == 0:
             continue
-        residual, weight = (model.image - state.expected).astype(np.float32), model.weight(state)
+        if seen is not state:  # most beads stay as they are
+            seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
+        residual = left.copy()
         residual[i, j] += own
         x, y, z, photons = state.beads[bead, :4]
         factor, places = heights(residual, weight, (x, y), bank, model.population)
@@ -168,21 +170,19 @@ def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray
     """Logarithm of the odds that each bead is there, (beads,); 0 where nothing is known of the population.
 
     Bayes' factor of a bead of the population's brightness against none, times the beads expected in the volume that its uncertainty
-    spans (Laplace's approximation of the integral over places). What the data alone say of the brightness is the posterior less the prior.
+    spans (Laplace's approximation of the integral over places).
     """
     count, population = len(state.beads), model.population
     odds = np.zeros(count)
     if population is None:
         return odds
-    prior = 1.0 / population.photons_sd**2
     for k in range(count):
         first = PARAMETERS * k
         block = covariance[first : first + 4, first : first + 4]
         precision = np.linalg.pinv(block, hermitian=True)[3, 3]  # of the brightness, at a known place
-        data = max(precision - prior, 1e-6 * precision)
-        photons = (state.beads[k, PHOTONS] * precision - population.photons * prior) / data
+        photons, variance = population.taken_off(state.beads[k, PHOTONS], precision)
         volume = 1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(block[:3, :3] + 1e-12 * np.eye(3))[1]
-        odds[k] = bayes_factor(photons, 1 / data, population) + volume + np.log(population.density_per_um3)
+        odds[k] = bayes_factor(photons, variance, population) + volume + np.log(population.density_per_um3)
     return odds
 
 
@@ -202,8 +202,7 @@ def _judge(model: FrameModel, state: State, source, other) -> Fit:
         level[k] = background[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
     alone = np.column_stack([beads[:, PHOTONS], sigma[:, PHOTONS]])
     if model.population:
-        with_prior, prior = 1.0 / np.maximum(sigma[:, PHOTONS] ** 2, 1e-12), 1.0 / model.population.photons_sd**2
-        data = np.maximum(with_prior - prior, 1e-12)
-        alone = np.column_stack([(beads[:, PHOTONS] * with_prior - model.population.photons * prior) / data, data**-0.5])
+        own, variance = model.population.taken_off(beads[:, PHOTONS], 1.0 / np.maximum(sigma[:, PHOTONS] ** 2, 1e-12))
+        alone = np.column_stack([own, np.sqrt(variance)])
     odds = _odds(model, state, covariance)
     return Fit(beads[:, :3], beads[:, PHOTONS], sigma[:, :3], sigma[:, PHOTONS], alone, odds, level, misfit, source, other)
