@@ -1,6 +1,8 @@
 """The networks put to the test on held-out scenes and on the user's own held-out beads."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
@@ -68,7 +70,7 @@ def _populations(images, localizer: Localizer) -> list[Population]:
     return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in range(0, len(images), HELD_OUT_GROUP)]
 
 
-def _by_movie(images, locate, populations: list) -> pd.DataFrame:
+def _by_movie(images, locate, populations: Iterable[Population | None]) -> pd.DataFrame:
     """Localizations of `locate(images, population)`, group by group."""
     parts = []
     for first, population in zip(range(0, len(images), HELD_OUT_GROUP), populations):
@@ -90,9 +92,10 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     bound = _bounds(localizer, truth)
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
-    populations = _populations(images, localizer) if refine == "mle" else []
-    groups = -(-len(images) // HELD_OUT_GROUP)
-    for stage, known in [("networks", [None] * groups), ("refined", populations)][: 2 if refine == "mle" else 1]:
+    stages = {"networks": repeat(None)}
+    if refine == "mle":
+        stages["refined"] = _populations(images, localizer)
+    for stage, known in stages.items():
         found = _by_movie(images, localizer.locate, known)
         found = found[found["flag"] == 0]
         for axis, column, edges in [

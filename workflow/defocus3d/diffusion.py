@@ -118,8 +118,8 @@ def estimates(measurement: Measurement, experiment: Experiment, counts=None, poi
     """Every estimate by name, arrays with a leading axis of replicates where `counts` (replicates, n_tracks) are given.
 
     diffusion, error_variance, msd_fit : (..., axes); together: (...); msd : (..., axes, lags); drift : (..., axes) in µm/s;
-    alpha, isotropy, kurtosis : (...); difference : (..., axes), of the MSD fit from the covariances, on the same paths. `points` of the MSD fit, one an axis, and `reach` of the
-    correlations of steps, in frames: by default the best ones for these tracks.
+    alpha, isotropy, kurtosis : (...); difference : (..., axes), of the MSD fit from the covariances, on the same paths. `points` of the
+    MSD fit, one an axis, and `reach` of the correlations of steps, in frames: by default the best ones for these tracks.
     """
     interval, blur = experiment.frame_interval_s, experiment.blur
     weight = measurement.sums.weight.sum(axis=0)

@@ -14,7 +14,7 @@ LEAST_PHOTONS = 20.0
 STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin of the start
 CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
 PARAMETERS = 5  # of a bead: x, y, z in µm, photons, and how much more than on average it was blurred by its motion
-X, Y, Z, PHOTONS, BLUR = range(PARAMETERS)
+Z, PHOTONS, BLUR = range(2, PARAMETERS)  # where they are; the places come first
 BLUR_SD = 0.632  # of the lateral blur of a bead, averaged over x and y, relative to its mean; see `FrameModel`
 BLUR_LIMITS = -1.0, 2.5  # no blur at all, and what hardly ever happens
 LEAST_DAMPING = 1e-6  # keeps two beads that came to lie at one place from making the equations singular
@@ -64,7 +64,7 @@ class FrameModel:
         pixel, half = self.psf.pixel_size_um, self.psf.radius_px
         expected = self.background(nodes)
         corners = np.rint(beads[:, 1::-1] / pixel).astype(np.int64) - half
-        knots = self.psf.knots_of(beads[:, 2])[0]
+        knots = self.psf.knots_of(beads[:, Z])[0]
         blur = 0.5 * (self.psf.blur_um / pixel) ** 2
         pictures = _pictures(self.psf.coefficients, beads, knots, corners, 2 * half + 1, pixel, blur, expected)
         expected = np.maximum(expected, 0.01)
@@ -106,7 +106,7 @@ class FrameModel:
         scale = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
         photons = state.beads[:, PHOTONS, None]
         scales = np.concatenate([photons * scale, np.ones_like(photons), photons], axis=1)
-        reach = self.psf.reach_px[np.rint(self.psf.knots_of(state.beads[:, 2])[0]).astype(int)]
+        reach = self.psf.reach_px(state.beads[:, Z])
         information, gradient = _assemble(state.pictures, scales, state.corners, reach, weight, residual, *self.hats)
         first = PARAMETERS * np.arange(len(state.beads))
         if self.population:

@@ -44,7 +44,7 @@ class Bank:
         z_um = np.arange(low + STEP_UM / 4, high, STEP_UM)
         size, middle = 2 * psf.radius_px + 1, psf.radius_px * psf.pixel_size_um
         images = np.stack([psf.image(middle, middle, z, (size, size)) for z in z_um]).astype(np.float32)
-        return cls(z_um, images, psf.reach_px[np.rint(psf.knots_of(z_um)[0]).astype(int)], psf.pixel_size_um)
+        return cls(z_um, images, psf.reach_px(z_um), psf.pixel_size_um)
 
     def brightness(self, residual, weight) -> tuple[np.ndarray, np.ndarray]:
         """Least-squares brightness of a bead at each height and pixel, and its variance: two arrays (heights, rows, columns)."""
@@ -95,6 +95,7 @@ def heights(residual, weight, place_um, bank: Bank, population: Population) -> t
 
 
 def _near(residual, weight, row, column, bank: Bank, population: Population, shifts, every: int = 1):
+    """What `heights` gives, for a place in pixels and for every so many heights of the bank."""
     photons, variance = _brightness_near(residual, weight, row, column, bank.images[::every], bank.reach_px[::every], np.array(shifts))
     factor = bayes_factor(photons, variance, population).reshape(len(photons), -1)
     dy, dx = np.array(shifts)[np.stack(np.unravel_index(factor.argmax(axis=1), (len(shifts),) * 2))]

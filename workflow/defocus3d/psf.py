@@ -61,9 +61,13 @@ class PSF:
         """Half-width of the footprint of a bead within the measured planes."""
         return self.values.shape[1] // 2
 
+    def reach_px(self, z_um) -> np.ndarray:
+        """Half-width, int array as `z_um`, of the square that holds nearly all (`LIGHT_KEPT`) of a bead's squared image."""
+        return self._reaches[np.rint(self.knots_of(z_um)[0]).astype(int)]
+
     @cached_property
-    def reach_px(self) -> np.ndarray:
-        """Half-width, (planes,), of the square that holds nearly all (`LIGHT_KEPT`) of the squared image of each plane."""
+    def _reaches(self) -> np.ndarray:
+        """The same for each plane, (planes,)."""
         half = self.radius_px
         v, u = abs(np.mgrid[-half : half + 1, -half : half + 1])
         power = np.stack([np.bincount(np.maximum(v, u).ravel(), plane.ravel() ** 2) for plane in np.asarray(self.values, float)])
