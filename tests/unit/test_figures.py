@@ -135,6 +135,9 @@ WITHOUT_UNIT = {
     "correlation",
     "loss",
     "step",
+    "steps of the track",
+    "frames between steps",
+    "correlation of steps",
     "Jaccard, recall, precision",
     "share of the errors",
     "photoelectrons of a bead",
@@ -160,6 +163,7 @@ FULL = {
     "msd": lambda rng, walks: motion.draw_msd(msd_table(), BROWNIAN, EXPOSURE_S),
     "msd without fit": lambda rng, walks: motion.draw_msd(msd_table(2), NOTHING, EXPOSURE_S),
     "displacements": lambda rng, walks: motion.draw_displacements(walks, BROWNIAN, FRAME_S, EXPOSURE_S),
+    "checks": lambda rng, walks: motion.draw_checks(pd.DataFrame({"n": [5, 20], "D_um2_s": [0.8, 1.1]}), BROWNIAN),
     "summary": lambda rng, walks: motion.draw_summary(summary_table()),
 }
 
@@ -188,6 +192,7 @@ EMPTY = {
     "tracks": lambda: tracks.draw_tracks(tables.empty(tables.TRACK_COLUMNS), FRAME_S),
     "msd": lambda: motion.draw_msd(msd_table()[:0], NOTHING, EXPOSURE_S),
     "displacements": lambda: motion.draw_displacements(tables.empty(tables.TRACK_COLUMNS), NOTHING, FRAME_S, EXPOSURE_S),
+    "checks": lambda: motion.draw_checks(pd.DataFrame({"n": [], "D_um2_s": []}), NOTHING),
     "summary": lambda: motion.draw_summary(summary_table()[:0]),
 }
 

@@ -25,6 +25,42 @@ def folded(position, low, high):
     return low + width - np.abs((position - low) % (2 * width) - width)
 
 
+def flowing(rng, start, n_frames, diffusion):
+    """Free walks in a flow of half a step a frame along x; what flows out on one side comes in on the other."""
+    drift = 0.5 * np.sqrt(2 * diffusion * DT) * np.arange(n_frames)[:, None, None] * np.array([1.0, 0.0, 0.0])
+    position = exposed_positions(rng, start, n_frames, diffusion) + drift
+    position[..., 0] = (position[..., 0] + 3.0) % (FIELD + 6.0) - 3.0
+    return position
+
+
+def two_kinds(rng, start, n_frames, diffusion):
+    """Half of the beads with a quarter of the diffusion coefficient."""
+    fast, slow = (exposed_positions(rng, start, n_frames, d) for d in (diffusion, diffusion / 4))
+    return np.where((np.arange(len(start)) % 2 == 0)[:, None], fast, slow)
+
+
+def caged(rng, start, n_frames, diffusion):
+    """Each bead in a box of its own, three steps wide."""
+    half = 1.5 * np.sqrt(2 * diffusion * DT)
+    moved = exposed_positions(rng, np.zeros_like(start), n_frames, diffusion)
+    return start + folded(moved, -half, half)
+
+
+def subdiffusive(rng, start, n_frames, diffusion, alpha=0.7, fine=4):
+    """Fractional Brownian motion whose steps of a frame vary as those of `diffusion`, averaged over the first half of each frame.
+
+    Exact increments by circulant embedding (Davies and Harte 1987, Biometrika 74, 95).
+    """
+    n = n_frames * fine
+    lags = np.arange(n + 1.0)
+    covariance = 0.5 * ((lags + 1) ** alpha + np.abs(lags - 1) ** alpha - 2 * lags**alpha) * 2 * diffusion * DT / fine**alpha
+    power = np.fft.fft(np.concatenate([covariance, covariance[-2:0:-1]])).real.clip(0)
+    noise = rng.normal(size=(len(power), *start.shape)) + 1j * rng.normal(size=(len(power), *start.shape))
+    step = np.fft.fft(np.sqrt(power / len(power))[:, None, None] * noise, axis=0).real[:n]
+    path = start + np.cumsum(step, axis=0)
+    return path.reshape(n_frames, fine, *start.shape)[:, : fine // 2].mean(axis=1)
+
+
 def movie(
     rng,
     density,

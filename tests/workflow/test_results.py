@@ -24,7 +24,8 @@ TABLES = {
         "acquisition", "optics", "n_frames", "n_localizations", "n_flagged", "n_tracks", "n_displacements",
         *(f"D_{axis}_{what}" for axis in (*AXES, "xyz") for what in ("um2_s", "low", "high")),
         "D_expected_um2_s", "D_expected_sd", *(f"sd_{axis}_um" for axis in AXES),
-        "alpha", "alpha_low", "alpha_high", "isotropy", "verdict", "reasons",
+        "alpha", "alpha_low", "alpha_high", "isotropy",
+        "axial_stretch", "axial_stretch_low", "axial_stretch_high", "proposed_axial_scale", "verdict", "reasons",
     ],
 }  # fmt: skip
 MSD = ["lag_s", "n", *(f"msd_{axis}_{what}" for axis in AXES for what in ("um2", "low", "high")), "expected_um2"]
@@ -32,7 +33,7 @@ MOVIES = ("swimming", "nobody")
 FIGURES = [
     *(f"optics/water/figures/{name}.png" for name in ("psf", "beads", "precision_limit", "scenes", "fcn", "cnn", "training", "evaluation")),
     *(f"acquisitions/{movie}/figures/{name}.png" for movie in MOVIES
-      for name in ("frame", "localizations", "tracks", "msd", "displacements")),
+      for name in ("frame", "localizations", "tracks", "msd", "displacements", "checks")),
     "figures/summary.png",
 ]  # fmt: skip
 

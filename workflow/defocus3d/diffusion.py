@@ -6,25 +6,28 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
 
-from defocus3d import linking
-from defocus3d.displacements import Links, Sums, Window, find_false_links, track_sums, unbroken_runs
+from defocus3d import linking, walls
+from defocus3d.displacements import Links, Runs, Sums, Window, find_false_links, track_sums, unbroken_runs
+from defocus3d.heterogeneity import depth_profile, two_populations
 from defocus3d.msd import (
-    FEWEST_FIT_POINTS,
+    KURTOSIS_LAG,
     alpha_estimate,
     blur_coefficient,
     correlated_frames,
     covariance_estimate,
     moments,
     msd_fit_estimate,
+    msd_of_covariances,
     optimal_points,
+    velocity_autocorrelation,
 )
 from defocus3d.verdict import judge
 from defocus3d.water import stokes_einstein
 
 LINKING = {"search_range_um": "auto", "memory_frames": 1, "min_track_frames": 5}
-BROWNIAN = {"msd_lags": 8, "bootstrap": 500, "significance": 0.05, "min_displacements": 200}
-ALIKE_LAGS = FEWEST_FIT_POINTS  # of the displacements by which the two estimators are compared
+BROWNIAN = {"msd_lags": 8, "bootstrap": 500, "significance": 0.05, "min_displacements": 200, "wall_z_um": []}
 FEWEST_LAGS = 4  # alpha needs steps up to three frames apart
+LAGS = 12  # at least, of the covariances: what remembers (compressed video, confinement) shows over several frames
 RELINKED_LOCALIZATIONS = 300_000  # enough for the sensitivity to the search range; more would only take time
 RANGE_FACTORS = (0.75, 1.5)
 CHUNK = 20_000_000  # bootstrap counts held in memory at a time
@@ -54,6 +57,8 @@ class Experiment:
         Axis to (low, high): where beads are seen. An axis that is missing has no bounds but those of the localizations.
     axes : tuple of str
         ("x", "y") for tables without z.
+    bead_diameter_um, axial_scale : float
+        The latter is what z has been multiplied by.
     """
 
     frame_interval_s: float
@@ -61,6 +66,8 @@ class Experiment:
     expected_um2_s: tuple[float, float]
     bounds_um: dict
     axes: tuple[str, ...] = linking.AXES
+    bead_diameter_um: float = 0.0
+    axial_scale: float = 1.0
 
     @classmethod
     def of(cls, acquisition: dict, info: dict) -> "Experiment":
@@ -71,7 +78,8 @@ class Experiment:
         pixel_um, (rows, columns) = info["pixel_size_um"], info["shape"]
         edges = {axis: (-0.5 * pixel_um, (n - 0.5) * pixel_um) for axis, n in (("x", columns), ("y", rows))}
         bounds_um = {**edges, "z": tuple(info["axial_range_um"])}
-        return cls(acquisition["frame_interval_s"], acquisition["exposure_s"], expected_um2_s(acquisition), bounds_um)
+        known = {key: acquisition[key] for key in ("bead_diameter_um", "axial_scale")}
+        return cls(acquisition["frame_interval_s"], acquisition["exposure_s"], expected_um2_s(acquisition), bounds_um, **known)
 
     @property
     def blur(self) -> float:
@@ -99,10 +107,11 @@ class Measurement:
 
     links: Links
     sums: Sums
-    alike: Sums  # over few lags, all from the same middle positions: what the estimators can be compared on
     n_tracks: int
     n_steps: int
     track_frames: float
+    runs: Runs
+    window: Window
 
     @classmethod
     def of(cls, tracks: pd.DataFrame, window: Window, range_um: float, axes, lags: int) -> "Measurement":
@@ -110,27 +119,37 @@ class Measurement:
         runs = unbroken_runs(tracks, axes)
         links = find_false_links(runs, window, range_um)
         n_steps = int(runs.joined(1).sum())
-        alike = track_sums(runs, links, window, ALIKE_LAGS, reach=ALIKE_LAGS - ALIKE_LAGS // 2)
-        return cls(links, track_sums(runs, links, window, lags), alike, runs.n_tracks, n_steps, len(tracks) / max(runs.n_tracks, 1))
+        sums, track_frames = track_sums(runs, links, window, lags), len(tracks) / max(runs.n_tracks, 1)
+        return cls(links, sums, runs.n_tracks, n_steps, track_frames, runs, window)
+
+    def wall_factor(self, wall_z_um, bead_diameter_um: float, axes) -> np.ndarray:
+        """Expected D along each of `axes` near the walls over that in the bulk: mean over the starts of the steps used."""
+        factor = np.ones(len(axes))
+        if not len(wall_z_um) or "z" not in axes:
+            return factor
+        start = self.runs.position_um[:-1][self.runs.joined(1)]
+        held = self.window.holds(start, 1)
+        slowed = walls.mobility(start[:, axes.index("z")], wall_z_um, bead_diameter_um / 2, axes)
+        return np.array([slowed[i][held[:, i]].mean() if held[:, i].any() else 1.0 for i in range(len(axes))])
 
 
 def estimates(measurement: Measurement, experiment: Experiment, counts=None, points=None, reach=None) -> dict:
     """Every estimate by name, arrays with a leading axis of replicates where `counts` (replicates, n_tracks) are given.
 
     diffusion, error_variance, msd_fit : (..., axes); together: (...); msd : (..., axes, lags); drift : (..., axes) in µm/s;
-    alpha, isotropy, kurtosis : (...); difference : (..., axes), of the MSD fit from the covariances, on the same paths. `points` of the
+    alpha, isotropy, kurtosis : (...); difference : (..., axes), of the MSD fit from the covariances, on the same steps. `points` of the
     MSD fit, one an axis, and `reach` of the correlations of steps, in frames: by default the best ones for these tracks.
     """
     interval, blur = experiment.frame_interval_s, experiment.blur
     weight = measurement.sums.weight.sum(axis=0)
     found = moments(measurement.sums.totals(counts), measurement.links.kept_variance)
-    alike = moments(measurement.alike.totals(counts), measurement.links.kept_variance)
     if reach is None:
         reach = correlated_frames(found["covariance"], weight)
     diffusion, error_variance = covariance_estimate(found["covariance"], interval, blur, reach)
     if points is None:
         points = [optimal_points(d, v, interval, blur, measurement.track_frames) for d, v in zip(diffusion, error_variance, strict=True)]
-    fits = [msd_fit_estimate(found["msd"][..., i, :], n, interval) for i, n in enumerate(points)]
+    rebuilt = msd_of_covariances(found["covariance"])
+    fits = np.stack([msd_fit_estimate(rebuilt[..., i, :], n, interval) for i, n in enumerate(points)], axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         isotropy = diffusion[..., -1] / diffusion[..., :-1].mean(axis=-1)
     return {
@@ -138,14 +157,15 @@ def estimates(measurement: Measurement, experiment: Experiment, counts=None, poi
         "together": diffusion.mean(axis=-1),
         "error_variance": error_variance,
         "msd": found["msd"],
-        "msd_fit": np.stack(fits, axis=-1),
+        "msd_fit": fits,
         "points": points,
         "reach": reach,
         "drift": (found["drift"] + measurement.links.drift_um) / interval,
         "alpha": alpha_estimate(found["covariance"], weight),
+        "vacf": velocity_autocorrelation(found["covariance"], weight),
         "isotropy": isotropy,
         "kurtosis": _mean_of_known(found["kurtosis"]),
-        "difference": msd_fit_estimate(alike["msd"], ALIKE_LAGS, interval) - covariance_estimate(alike["covariance"], interval, blur)[0],
+        "difference": fits - covariance_estimate(found["covariance"], interval, blur)[0],
     }
 
 
@@ -202,7 +222,7 @@ def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: f
     measured = {
         factor: Measurement.of(table, window, factor * range_um, experiment.axes, FEWEST_LAGS) for factor, table in sorted(tables.items())
     }
-    return {factor: float(estimates(m, experiment)["together"]) for factor, m in measured.items()}
+    return {factor: float(estimates(m, experiment, reach=1)["together"]) for factor, m in measured.items()}
 
 
 def msd_table(found: dict, replicates: dict, measurement: Measurement, experiment: Experiment) -> pd.DataFrame:
@@ -284,8 +304,8 @@ def brownian_check(
     range_um = linking.resolve_range_um(
         relink["search_range_um"], localizations, experiment.expected_um2_s[0], experiment.frame_interval_s, axes
     )
-    measurement = Measurement.of(tracks, window, range_um, axes, max(settings["msd_lags"], FEWEST_LAGS))
-    found = estimates(measurement, experiment)
+    measurement = Measurement.of(tracks, window, range_um, axes, max(settings["msd_lags"], LAGS))
+    found = estimates(measurement, experiment) | _whereabouts(measurement, experiment, settings["wall_z_um"])
     replicates = bootstrap(measurement, experiment, found, settings["bootstrap"], seed)
     sensitivity = {}
     if measurement.n_steps:
@@ -296,19 +316,46 @@ def brownian_check(
     return msd_table(found, replicates, measurement, experiment).head(settings["msd_lags"]), finite_json(results)
 
 
+def _axial_stretch(found, replicates, experiment: Experiment) -> dict:
+    """sqrt(Dz / Dxy), by which z is too long, with its interval, and the axial scale that makes it 1 where the interval leaves 1 out."""
+    if "z" not in experiment.axes:
+        return {"value": None, "ci95": None, "proposed_axial_scale": None}
+    walled = found["wall_factor"][-1] / found["wall_factor"][:-1].mean()
+    with np.errstate(invalid="ignore"):
+        stretch = _with_interval(np.sqrt(found["isotropy"] / walled), np.sqrt(replicates["isotropy"] / walled))
+    low, high = stretch["ci95"]
+    differs = low > 1 or high < 1
+    return stretch | {"proposed_axial_scale": experiment.axial_scale / stretch["value"] if differs else None}
+
+
+def _whereabouts(measurement, experiment: Experiment, wall_z_um) -> dict:
+    """What does not come from sums alone: expected slowing by walls, D by height, and two populations of beads."""
+    axes, far = experiment.axes, min(KURTOSIS_LAG, measurement.sums.weight.shape[-1])
+    depth = depth_profile(measurement.runs, measurement.links, measurement.window, experiment.frame_interval_s, experiment.blur, axes)
+    slowed = walls.mobility(depth["z_um"].to_numpy(float), wall_z_um, experiment.bead_diameter_um / 2, axes)
+    return {
+        "wall_factor": measurement.wall_factor(wall_z_um, experiment.bead_diameter_um, axes),
+        "depth": depth.assign(**{f"wall_factor_{axis}": slowed[i] for i, axis in enumerate(axes)}),
+        "populations": two_populations(measurement.sums.square[..., far - 1], measurement.sums.weight[..., far - 1], far),
+    }
+
+
 def _results(measurement, found, replicates, sensitivity, experiment: Experiment) -> dict:
     """The numbers of the Brownian check by name."""
     axes, used = experiment.axes, measurement.sums.used
     each = {axis: _with_interval(found["diffusion"][i], replicates["diffusion"][:, i]) for i, axis in enumerate(axes)}
     each["".join(axes)] = _with_interval(found["together"], replicates["together"])
     fits = {axis: _with_interval(found["msd_fit"][i], replicates["msd_fit"][:, i]) for i, axis in enumerate(axes)}
-    value, sd = experiment.expected_um2_s
-    drift = {axis: _with_interval(found["drift"][i], replicates["drift"][:, i]) for i, axis in enumerate(axes)}
+    slowed = float(found["wall_factor"].mean())
+    value, sd = (slowed * number for number in experiment.expected_um2_s)
+    vacf = [_with_interval(v, replicates["vacf"][:, i]) for i, v in enumerate(found["vacf"])]
+    drift = {axis: _with_interval(1e3 * found["drift"][i], 1e3 * replicates["drift"][:, i]) for i, axis in enumerate(axes)}
     base = sensitivity.get(1.0, np.nan)
     changes = [abs(other / base - 1.0) for other in sensitivity.values() if base > 0 and np.isfinite(other)]
     return {
         "D_um2_s": each,
         "D_expected_um2_s": {"value": value, "sd": sd},
+        "D_expected_bulk_um2_s": experiment.expected_um2_s[0],
         "D_msd_fit_um2_s": fits,
         "msd_fit_points": dict(zip(axes, found["points"], strict=True)),
         "localization_sd_um": {axis: np.sqrt(np.maximum(v, 0.0)) for axis, v in zip(axes, found["error_variance"], strict=True)},
@@ -317,7 +364,12 @@ def _results(measurement, found, replicates, sensitivity, experiment: Experiment
         "isotropy": _with_interval(found["isotropy"], replicates["isotropy"]),
         "gaussianity": _with_interval(found["kurtosis"], replicates["kurtosis"]),
         "search_range_sensitivity": {"value": max(changes, default=np.nan), "D_um2_s": sensitivity},
-        "drift_um_s": drift,
+        "drift_nm_s": drift,
+        "velocity_autocorrelation": vacf,
+        "axial_stretch": _axial_stretch(found, replicates, experiment),
+        "wall_factor": dict(zip(axes, found["wall_factor"], strict=True)),
+        "D_by_z": found["depth"].to_dict(orient="list"),
+        "two_populations": found["populations"],
         "false_link_share": measurement.links.false_share,
         "n_tracks": measurement.n_tracks,
         "n_displacements": int(used.min()),

@@ -232,11 +232,8 @@ class Sums:
         return {name: np.tensordot(counts, getattr(self, name), axes=(1, 0)) for name in names}
 
 
-def track_sums(runs: Runs, links: Links, window: Window, lags: int, reach: int | None = None) -> Sums:
-    """`Sums` of all tracks for paths over 1 to `lags` frames, each chosen by its middle position (a step by its start).
-
-    `reach`: the number of steps for which the middle must lie far enough inside; by default those that the path makes from there.
-    """
+def track_sums(runs: Runs, links: Links, window: Window, lags: int) -> Sums:
+    """`Sums` of all tracks for paths over 1 to `lags` frames, each chosen by its middle position (a step by its start)."""
     n, dimensions = runs.position_um.shape
     weight, square, product, fourth = (np.zeros((runs.n_tracks, dimensions, lags)) for _ in range(4))
     step = np.zeros((runs.n_tracks, dimensions, 1))
@@ -244,7 +241,7 @@ def track_sums(runs: Runs, links: Links, window: Window, lags: int, reach: int |
     log_true = np.concatenate([[0.0], np.cumsum(np.log(np.maximum(links.true_probability, TINY)))])
     for lag in range(1, min(lags, n - 1) + 1):
         first = np.flatnonzero(runs.joined(lag))
-        inside = window.holds(runs.position_um[first + lag // 2], reach=reach or lag - lag // 2)
+        inside = window.holds(runs.position_um[first + lag // 2], reach=lag - lag // 2)
         weights = np.exp(log_true[first + lag] - log_true[first])[:, None] * inside
         moved = runs.position_um[first + lag] - runs.position_um[first] - lag * links.drift_um
         ends = links.step_um[first] * links.step_um[first + lag - 1]

@@ -6,8 +6,9 @@ Every function takes arrays whose last axis is the lag and may have any leading 
 import numpy as np
 
 ALPHAS = np.linspace(0.1, 1.9, 181)
-CORRELATED_SD, CORRELATED_SHARE = 4.0, 0.02  # covariances of steps below either are taken for chance
+CORRELATED_SD, CORRELATED_SHARE = 4.0, 0.04  # covariances of steps below either are taken for chance
 KURTOSIS_LAG = 4  # beads that differ do so at any lag; the few large errors of localization in crowds weigh a sixteenth of what they do at 1
+FEWEST_PRODUCTS = 100  # of steps, from which a correlation is told
 FEWEST_FIT_POINTS = 3  # with two, the fit of the MSD would only repeat the covariance-based estimate
 
 
@@ -49,28 +50,24 @@ def moments(totals: dict, kept_variance: float) -> dict:
 
 
 def correlated_frames(covariance, weight) -> int:
-    """Over how many frames steps correlate: 1 where blur and localization error explain all, more where neighbouring steps
-    further apart do too.
+    """Over how many frames steps correlate: 1 where blur and localization error explain all, else as many as there are covariances.
 
-    Counts covariances from two frames apart on, all axes together, as long as each exceeds `CORRELATED_SD` standard errors
-    and `CORRELATED_SHARE` of a step's variance.
+    A covariance of steps two or more frames apart that exceeds `CORRELATED_SD` standard errors and `CORRELATED_SHARE` of a step's variance,
+    all axes together, means that positions remember. How long is not known, and many small covariances add up to a large part of D:
+    so all are taken.
 
     Parameters
     ----------
     covariance, weight : arrays, shape (axes, lags)
         As of `moments`, and the number of products behind them.
     """
-    reach = 1
-    for lag in range(2, covariance.shape[-1]):
-        seen = weight[:, lag] > 0
-        if not seen.any():
-            break
-        variance = covariance[seen, 0]
-        value, error = covariance[seen, lag].sum(), np.sqrt((variance**2 / weight[seen, lag]).sum())
-        if not abs(value) > max(CORRELATED_SD * error, CORRELATED_SHARE * variance.sum()):
-            break
-        reach = lag
-    return reach
+    if covariance.shape[-1] < 3 or not (weight[:, 2] > 0).any():
+        return 1
+    seen = weight[:, 2] > 0
+    variance = covariance[seen, 0]
+    value, error = covariance[seen, 2].sum(), np.sqrt((variance**2 / weight[seen, 2]).sum())
+    remembered = abs(value) > max(CORRELATED_SD * error, CORRELATED_SHARE * variance.sum())
+    return int(np.flatnonzero((weight > 0).any(axis=0))[-1]) if remembered else 1
 
 
 def covariance_estimate(covariance, frame_interval_s: float, blur: float, reach: int = 1):
@@ -98,6 +95,18 @@ def optimal_points(diffusion, error_variance, frame_interval_s: float, blur: flo
     return max(int(min(bound, free * bound / (free**3 + bound**3) ** (1 / 3))), FEWEST_FIT_POINTS)
 
 
+def msd_of_covariances(covariance) -> np.ndarray:
+    """MSD in µm² over 1, 2, ... frames, shape of `covariance`: n C(0) + 2 sum (n - k) C(k).
+
+    Where beads leave the range, fewer paths over many frames can be counted than steps. Built from covariances, the points of the MSD
+    share the steps that they have in common, and the fit of a line keeps its precision.
+    """
+    lags = np.arange(covariance.shape[-1])
+    share = np.maximum(lags[:, None] + 1 - lags, 0) * np.where(lags == 0, 1.0, 2.0)
+    known = np.isfinite(covariance)
+    return np.where(np.logical_and.accumulate(known, axis=-1), np.where(known, covariance, 0.0) @ share.T, np.nan)
+
+
 def msd_fit_estimate(msd, points: int, frame_interval_s: float):
     """Diffusion coefficient in µm²/s from a straight line through the first `points` of the MSD, shape of `msd` less the last axis.
 
@@ -110,6 +119,18 @@ def msd_fit_estimate(msd, points: int, frame_interval_s: float):
         return np.full(msd.shape[:-1], np.nan)
     lag = np.arange(points) - (points - 1) / 2.0
     return msd[..., :points] @ (lag / (lag @ lag)) / (2.0 * frame_interval_s)
+
+
+def velocity_autocorrelation(covariance, weight) -> np.ndarray:
+    """Covariances of steps 1, 2, ... frames apart over their variance, all axes together; shape of `covariance` less axes, lags one less.
+
+    Brownian motion has 0 from the second on; the first holds localization error and blur. `weight` : (axes, lags); NaN where too few.
+    """
+    shares = weight[:, 1:] / np.maximum(weight[:, 1:].sum(axis=0), 1e-300)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = covariance[..., 1:] / covariance[..., :1]
+    pooled = (np.where(shares > 0, ratio, 0.0) * shares).sum(axis=-2)
+    return np.where(weight[:, 1:].sum(axis=0) > FEWEST_PRODUCTS, pooled, np.nan)
 
 
 def alpha_estimate(covariance, weight) -> np.ndarray:

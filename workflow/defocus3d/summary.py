@@ -39,6 +39,10 @@ def summary_row(acquisition: str, optics: str, info: dict, flags, brownian: dict
     row["alpha"] = brownian["alpha"]["value"]
     row["alpha_low"], row["alpha_high"] = brownian["alpha"]["ci95"] or (None, None)
     row["isotropy"] = brownian["isotropy"]["value"]
+    stretch = brownian["axial_stretch"]
+    row["axial_stretch"] = stretch["value"]
+    row["axial_stretch_low"], row["axial_stretch_high"] = stretch["ci95"] or (None, None)
+    row["proposed_axial_scale"] = stretch["proposed_axial_scale"]
     row["verdict"] = brownian["verdict"]
     row["reasons"] = "; ".join(brownian["reasons"])
     return row
@@ -55,6 +59,7 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
         "localization_sd_um": dict.fromkeys("xyz"),
         "alpha": {"value": None, "ci95": None},
         "isotropy": {"value": None},
+        "axial_stretch": {"value": None, "ci95": None, "proposed_axial_scale": None},
         "verdict": "",
         "reasons": [],
     }

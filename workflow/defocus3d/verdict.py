@@ -1,14 +1,15 @@
 """The verdict: is the motion Brownian, with the diffusion coefficient that physics expects, and why."""
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from defocus3d.displacements import kept_of_variance
+from defocus3d.heterogeneity import chance_of_spread
 
 FEWEST_TRACKS = 10  # a bootstrap over fewer tracks tells little
 # Deviations below these are of no consequence for the diffusion coefficient, however surely they are measured.
-TOLERATED = {"isotropy": 0.02, "alpha": 0.05, "kurtosis": 0.2, "estimators": 0.02, "drift_steps": 0.1, "range": 0.02}
-TESTS = 7  # judged together: each gets its share of the significance
+TOLERATED = {"isotropy": 0.02, "alpha": 0.05, "kurtosis": 0.2, "estimators": 0.02, "drift_steps": 0.1, "range": 0.02, "vacf": 0.05, "depth": 0.1, "populations": 1.5}
+TESTS = 10  # judged together: each gets its share of the significance
 FEWEST_KEPT_VARIANCE = 0.8  # less than this share of a step's variance within the search range cannot be corrected for
 
 
@@ -22,13 +23,14 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
     if lacking:
         return "insufficient", lacking
     z = norm.isf(settings["significance"] / (2 * TESTS))
-    reasons = []
-    for test in (_magnitude, _isotropy, _exponent, _shape, _drift, _estimators):
+    reasons, cut = _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z)
+    if cut:  # what is left of the steps says nothing of the motion
+        return "inconsistent", reasons
+    for test in (_drift, _memory, _exponent, _populations, _isotropy, _estimators, _magnitude):
         reasons += test(found, replicates, experiment, z)
-    reasons += _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z)
     if reasons:
         return "inconsistent", reasons
-    expected, expected_sd = experiment.expected_um2_s
+    expected, expected_sd = (found["wall_factor"].mean() * number for number in experiment.expected_um2_s)
     return "consistent", [
         f"D of {found['together']:.3g} ± {_sd(replicates['together']):.2g} µm²/s agrees with the expected "
         f"{expected:.3g} ± {expected_sd:.2g} µm²/s, and no sign of other motion was found"
@@ -36,8 +38,9 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
 
 
 def _sd(replicates) -> float:
-    """Standard deviation of the finite replicates."""
-    return float(np.std(np.asarray(replicates)[np.isfinite(replicates)]))
+    """Standard deviation of the finite replicates; NaN without any."""
+    finite = np.asarray(replicates)[np.isfinite(replicates)]
+    return float(np.std(finite)) if finite.size else np.nan
 
 
 def _lacking(measurement, found, settings) -> list[str]:
@@ -59,7 +62,8 @@ def _lacking(measurement, found, settings) -> list[str]:
 
 
 def _magnitude(found, replicates, experiment, z) -> list[str]:
-    value, (expected, expected_sd) = found["together"], experiment.expected_um2_s
+    value, slowed = found["together"], found["wall_factor"].mean()
+    expected, expected_sd = (slowed * number for number in experiment.expected_um2_s)
     sd = _sd(replicates["together"])
     if abs(value - expected) <= z * np.hypot(sd, expected_sd):
         return []
@@ -70,25 +74,68 @@ def _magnitude(found, replicates, experiment, z) -> list[str]:
 
 
 def _isotropy(found, replicates, experiment, z) -> list[str]:
-    value, sd = found["isotropy"], _sd(replicates["isotropy"])
+    walled = found["wall_factor"][-1] / found["wall_factor"][:-1].mean()
+    value, sd = found["isotropy"] / walled, _sd(replicates["isotropy"]) / walled
     if abs(value - 1.0) <= max(z * sd, TOLERATED["isotropy"]):
         return []
     others, last = " and ".join(experiment.axes[:-1]), experiment.axes[-1]
-    hint = f"; an axial_scale {np.sqrt(1 / value):.3g} times as large would mend it" if last == "z" and value > 0 else ""
-    return [f"not isotropic: D along {last} is {value:.3g} ± {sd:.2g} times that along {others}{hint}"]
+    hint = f"; axial_scale: {experiment.axial_scale / np.sqrt(value):.3g} would mend it" if last == "z" and value > 0 else ""
+    return [f"not isotropic: D along {last} is {value:.3g} ± {sd:.2g} times what D along {others} makes expect{hint}"]
+
+
+def _memory(found, replicates, experiment, z) -> list[str]:
+    """Steps that correlate beyond their neighbours (velocity autocorrelation)."""
+    values = found["vacf"][1:]
+    sds = np.array([_sd(column) for column in replicates["vacf"][:, 1:].T])
+    known = np.isfinite(values) & (sds > 0)
+    if not known.any():
+        return []
+    chance = chi2.sf(((values[known] / sds[known]) ** 2).sum(), known.sum())
+    at = int(np.argmax(np.where(known, abs(values), 0.0)))
+    small = abs(values[0]) < TOLERATED["vacf"] and found["reach"] == 1
+    if small or chance > 2 * norm.sf(z):
+        return []
+    text = f"steps correlate beyond their neighbours, by {values[at]:+.2g} ± {sds[at]:.2g} at {at + 2} frames: "
+    if values[at] > 0:
+        return [text + "positions lag behind the beads (compressed video, a camera that lags) or beads swim; D is that of longer times"]
+    return [text + "beads are drawn back (confinement, subdiffusion), or localization errors last over frames; D is that of longer times"]
 
 
 def _exponent(found, replicates, experiment, z) -> list[str]:
     value, sd = found["alpha"], _sd(replicates["alpha"])
-    if found["reach"] > 1:
-        return [
-            f"steps correlate over {found['reach']} frames, which blur and localization errors do not explain: D is taken from "
-            f"displacements over that time, alpha is {value:.3g} ± {sd:.2g} (compressed video, a lagging camera, confinement, flow?)"
-        ]
     if not np.isfinite(value) or abs(value - 1.0) <= max(z * sd, TOLERATED["alpha"]):
         return []
-    kind = "subdiffusion or confinement" if value < 1 else "superdiffusion or flow"
+    kind = "subdiffusion or confinement" if value < 1 else "superdiffusion, flow, or positions that lag behind"
     return [f"the MSD does not grow in proportion to time: alpha is {value:.3g} ± {sd:.2g} ({kind})"]
+
+
+def _populations(found, replicates, experiment, z) -> list[str]:
+    """Beads that differ, or else displacements that are not Gaussian or depend on the height, both of which would follow from it."""
+    two = found["populations"]
+    low, high = two["relative"]
+    if not two["log_likelihood_ratio"] > chi2.isf(2 * norm.sf(z), 2) or high < TOLERATED["populations"] * low:
+        return _shape(found, replicates, experiment, z) + _depth(found, replicates, experiment, z)
+    return [
+        f"two populations of beads explain the tracks better than one (log likelihood ratio {two['log_likelihood_ratio']:.3g}): "
+        f"a share of {two['share']:.2g} of the tracks moves {low:.2g} times as far in square as all do, the rest {high:.2g} times"
+    ]
+
+
+def _depth(found, replicates, experiment, z) -> list[str]:
+    """D along x and y that depends on the height, apart from what the walls of the configuration explain.
+
+    Not D along z: near focus, where a bin holds heights from both sides of it, that says more of the localization than of the beads.
+    """
+    depth = found["depth"]
+    if len(depth) == 0:
+        return []
+    group = [axis for axis in experiment.axes if axis != "z"]
+    values = np.mean([depth[f"D_{a}"] / depth[f"wall_factor_{a}"] for a in group], axis=0)
+    sd = np.sqrt(np.sum([(depth[f"sd_{a}"] / depth[f"wall_factor_{a}"]) ** 2 for a in group], axis=0)) / len(group)
+    if chance_of_spread(values, sd) > 2 * norm.sf(z) or np.ptp(values) < TOLERATED["depth"] * values.mean():
+        return []
+    least, most = (f"{values[k]:.3g} ± {sd[k]:.2g} µm²/s at {depth['z_um'][k]:.2g} µm" for k in (np.argmin(values), np.argmax(values)))
+    return [f"D along {' and '.join(group)} depends on z: {least}, {most} (a wall? then set brownian.wall_z_um)"]
 
 
 def _shape(found, replicates, experiment, z) -> list[str]:
@@ -104,13 +151,13 @@ def _drift(found, replicates, experiment, z) -> list[str]:
     for i, axis in enumerate(experiment.axes):
         value, sd = found["drift"][i], _sd(replicates["drift"][:, i])
         if abs(value) > z * sd and abs(value) * experiment.frame_interval_s > TOLERATED["drift_steps"] * step[i]:
-            reasons.append(f"flow: the beads move together along {axis} at {value:.3g} ± {sd:.2g} µm/s (taken off before D was estimated)")
+            reasons.append(f"flow: the beads move together along {axis} at {1e3 * value:.3g} ± {1e3 * sd:.2g} nm/s (taken off before D was estimated)")
     return reasons
 
 
 def _estimators(found, replicates, experiment, z) -> list[str]:
     axes = np.isfinite(found["difference"])
-    if not axes.any():
+    if not axes.any() or found["reach"] > 1:
         return []
     value, sd = float(found["difference"][axes].mean()), _sd(replicates["difference"][:, axes].mean(axis=-1))
     if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["estimators"] * abs(found["together"])):
@@ -121,16 +168,18 @@ def _estimators(found, replicates, experiment, z) -> list[str]:
     ]
 
 
-def _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z) -> list[str]:
-    reasons = []
+def _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z) -> tuple[list[str], bool]:
+    """Reasons, and whether the range is so small that no estimate is worth anything."""
+    reasons, cut = [], False
     variance = 2.0 * experiment.frame_interval_s * max(found["together"], 1e-12)
     expected = 2.0 * experiment.frame_interval_s * experiment.expected_um2_s[0]
     dimensions = len(experiment.axes)
     if kept_of_variance(range_um, np.full(dimensions, max(variance, expected))) < FEWEST_KEPT_VARIANCE:
+        cut = True
         reasons.append(f"the search range of {range_um:.3g} µm is too small: it cuts true steps")
     base = sensitivity.get(1.0, np.nan)
     allowed = max(1.96 * _sd(replicates["together"]), TOLERATED["range"] * abs(found["together"]))
     moved = {factor: value - base for factor, value in sensitivity.items() if abs(value - base) > allowed}
     for factor, change in moved.items():
         reasons.append(f"D depends on the search range: {change:+.2g} µm²/s at {factor:g} times the range")
-    return reasons
+    return reasons, cut

@@ -110,6 +110,13 @@ rule draw_motion:
             subcategory="{acquisition}",
             labels={"figure": "Displacements"},
         ),
+        checks=report(
+            "results/acquisitions/{acquisition}/figures/checks.png",
+            caption="../report/checks.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Beads alike, everywhere, without memory"},
+        ),
     log:
         "results/logs/acquisitions/{acquisition}/draw_motion.log",
     conda:
