@@ -1,6 +1,5 @@
 """Files that appear whole or not at all."""
 
-import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +19,3 @@ def whole(path):
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-
-
-def write_json(content: dict, path) -> None:
-    """Write `content` as JSON. Raises ValueError for a number that is infinite or NaN, which JSON does not have."""
-    with whole(path) as aside:
-        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
