@@ -1,5 +1,6 @@
 # make demo    the whole workflow on simulated input, from nothing
 # make test    the tests
+# make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
 # make lint    the checks of Snakemake and snakefmt
 # make clean   remove what the demo made; `make distclean` the environment too
 # make lock    resolve requirements.in again
@@ -15,14 +16,20 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 
-.PHONY: demo test lint clean distclean lock
+.PHONY: demo test test-slurm test-conda lint clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore tests/acceptance
+	$(BIN)/python -m pytest tests --ignore tests/acceptance --ignore tests/slurm --ignore tests/conda
+
+test-slurm: $(READY)
+	$(BIN)/python -m pytest tests/slurm -q
+
+test-conda: $(READY)
+	$(BIN)/python -m pytest tests/conda -q
 
 lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow

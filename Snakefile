@@ -36,3 +36,8 @@ rule all:
     input:
         "results/report.html",
         rules.results.input,
+
+
+# the run has failed all the same, and says so by its exit code
+onerror:
+    report_what_is_finished()

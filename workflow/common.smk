@@ -1,10 +1,15 @@
 # Reads and checks config and sheets once; what several rules need of them.
 
+import json
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from defocus3d import settings
+from defocus3d.failures import unfinished
 from defocus3d.provenance import checksum, code_of, code_of_all
 from defocus3d.water import motion_blur_um, stokes_einstein
 
@@ -32,9 +37,9 @@ PHYSICS = [
 ]
 
 try:
-    if workflow.is_main_process:
+    if workflow.is_main_process and not config.get("failed"):
         analysis = settings.check(config, Path(), DEMO_FILES.__contains__)
-    else:  # a job, which need not open every file again
+    else:  # a job, which need not open every file again, or what follows a failure
         analysis = settings.load_analysis(config, Path())
 except settings.InputErrors as error:
     raise WorkflowError(str(error)) from None
@@ -44,6 +49,42 @@ MOVIES = {
     row["acquisition"]: row
     for row in analysis.acquisitions.reset_index().to_dict("records")
 }
+
+# the results of an optics and of an acquisition that the report rests on
+OF_OPTICS = [
+    "psf.npz",
+    "beads.csv",
+    "precision_limit.csv",
+    "scenes/training.npz",
+    "scenes/held_out.npz",
+    "fcn.keras",
+    "fcn_training.csv",
+    "cnn.keras",
+    "training.csv",
+    "evaluation.csv",
+    "calibration.json",
+    "figures/psf.png",
+    "figures/fcn.png",
+    "figures/training.png",
+]
+OF_ACQUISITION = [
+    "localizations.parquet",
+    "localization.json",
+    "tracks.parquet",
+    "msd.csv",
+    "brownian.json",
+    "figures/frame.png",
+]
+FAILED = {
+    name: analysis.config["failed"].get(f"acquisitions/{name}") for name in MOVIES
+}
+FAILED = {name: reason for name, reason in FAILED.items() if reason}
+FINISHING = [name for name in MOVIES if name not in FAILED]
+OPTICS = [
+    name
+    for name in analysis.optics
+    if f"optics/{name}" not in analysis.config["failed"]
+]
 
 
 wildcard_constraints:
@@ -137,3 +178,64 @@ def captions():
     """Checksums of the report's texts, so that a changed text makes the report again."""
     texts = Path(workflow.basedir, "workflow", "report").glob("*.rst")
     return {text.name: checksum(text) for text in sorted(texts)}
+
+
+def report_what_is_finished():
+    """After a failure: the summary and the report of what is finished; they name what is not, and why."""
+    results = Path("results")
+    optics = {f"optics/{name}": OF_OPTICS for name in analysis.optics}
+    failed = unfinished(results, optics)
+    for name, row in MOVIES.items():
+        folder = f"acquisitions/{name}"
+        reason = failed.get(f"optics/{row['optics']}")
+        failed |= (
+            {folder: reason}
+            if reason
+            else unfinished(results, {folder: OF_ACQUISITION})
+        )
+    if not failed or all(f"acquisitions/{name}" in failed for name in MOVIES):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "config.json")
+        told.write_text(json.dumps({**config, "failed": failed}))
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "results/report.html",
+            "--cores",
+            "1",
+            "--nolock",
+            "--quiet",
+            "all",
+        ]
+        command += [
+            "--snakefile",
+            Path(workflow.basedir, "Snakefile"),
+            "--directory",
+            Path.cwd(),
+            "--configfile",
+            told,
+        ]
+        command += [
+            "--replace-workflow-config",
+            "--profile",
+            "none",
+            "--workflow-profile",
+            "none",
+        ]
+        for method in workflow.deployment_settings.deployment_method:
+            command += ["--sdm", str(method)]
+        command += ["--allowed-rules", "summarize", "manifest", "results", "report"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL)
+    names = ", ".join(
+        name.removeprefix("acquisitions/")
+        for name in failed
+        if name.startswith("acquisitions/")
+    )
+    what = (
+        "results/summary.csv and results/report.html have all else"
+        if done.returncode == 0
+        else "the report could not be made"
+    )
+    print(f"Not finished: {names}; {what}.", file=sys.stderr)

@@ -41,11 +41,14 @@ class Workspace:
     tree: Path
     folder: Path
 
+    def command(self, *arguments: str) -> list:
+        snakemake = [sys.executable, "-m", "snakemake", "--snakefile", self.tree / "Snakefile", "--directory", self.folder]
+        return [*snakemake, "--cores", "2", *arguments]
+
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """The finished run, with stdout and stderr together in `stdout`."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", self.tree / "Snakefile", "--directory", self.folder]
         return subprocess.run(
-            [*command, "--cores", "2", *arguments],
+            self.command(*arguments),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, cwd=self.folder,
             env={**os.environ, "COLUMNS": "200"},
         )  # fmt: skip

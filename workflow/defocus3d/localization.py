@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from defocus3d import cnn, fcn, population, tables
 from defocus3d.acceptance import Acceptance
 from defocus3d.camera import Camera
+from defocus3d.files import whole
 from defocus3d.matched_filter import Bank
 from defocus3d.population import Population
 from defocus3d.psf import PSF
@@ -76,7 +77,8 @@ class Calibration:
 
     def save(self, path) -> None:
         """Write as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=1))
+        with whole(path) as aside:
+            aside.write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, path) -> "Calibration":

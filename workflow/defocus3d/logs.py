@@ -36,7 +36,7 @@ def start(snakemake) -> logging.Logger:
     logger.handlers = [to_terminal]
 
     def report_error(kind, error, trace):
-        logging.getLogger().critical("failed", exc_info=(kind, error, trace))
+        logging.getLogger().critical("failed: %s", _in_words(error), exc_info=(kind, error, trace))
         print(f"{name}: {_in_words(error)} (details: {path})", file=terminal)
 
     sys.excepthook = report_error

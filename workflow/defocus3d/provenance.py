@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import platform
 from functools import cache
 from importlib import metadata
@@ -118,6 +119,12 @@ def manifest(config: dict, code: dict, inputs: list[str], environments: list[str
         "environments": {Path(path).name: checksum(path) for path in sorted(environments)},
         "inputs": {str(path): checksum(path) for path in sorted(inputs)},
     }
+
+
+def key_of(parameters: dict, inputs) -> str:
+    """A checksum of parameters, which are plain values, and of the content of the input files."""
+    told = json.dumps([parameters, [checksum(path) for path in inputs]], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def checksum(path) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter, spline_filter
 
 from defocus3d.camera import Camera
+from defocus3d.files import whole
 
 LIGHT_KEPT = 0.998  # beyond, an image adds nothing to what a fit knows of its bead
 
@@ -99,9 +100,10 @@ class PSF:
 
     def save(self, path) -> None:
         """Write as .npz."""
-        np.savez_compressed(path, values=self.values.astype(np.float32), pixel_size_um=self.pixel_size_um,
-                            z_first_um=self.z_first_um, z_step_um=self.z_step_um,
-                            axial_range_um=self.axial_range_um or self.z_range_um)  # fmt: skip
+        with whole(path) as aside:
+            np.savez_compressed(aside, values=self.values.astype(np.float32), pixel_size_um=self.pixel_size_um,
+                                z_first_um=self.z_first_um, z_step_um=self.z_step_um,
+                                axial_range_um=self.axial_range_um or self.z_range_um)  # fmt: skip
 
     @classmethod
     def load(cls, path) -> "PSF":

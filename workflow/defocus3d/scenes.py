@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from defocus3d.files import whole
 from defocus3d.psf import PSF
 
 DISTRACTOR_REACH = 4.0  # beads lie up to this many half-ranges from the middle of the axial range
@@ -46,8 +47,9 @@ class Scenes:
     def save(self, path) -> None:
         """Write as .npz, uncompressed: read once or twice, and large."""
         beads = {f"beads_{name}": self.beads[name].to_numpy() for name in self.beads}
-        np.savez(path, images=self.images, background_e=self.background_e, density_per_um2=self.density_per_um2,
-                 photons=self.photons, pixel_size_um=self.pixel_size_um, axial_range_um=self.axial_range_um, **beads)  # fmt: skip
+        with whole(path) as aside:
+            np.savez(aside, images=self.images, background_e=self.background_e, density_per_um2=self.density_per_um2,
+                     photons=self.photons, pixel_size_um=self.pixel_size_um, axial_range_um=self.axial_range_um, **beads)  # fmt: skip
 
     @classmethod
     def load(cls, path) -> "Scenes":

@@ -48,6 +48,11 @@ def summary_row(acquisition: str, optics: str, info: dict, flags, brownian: dict
     return row
 
 
+def failed_row(acquisition: str, optics: str, reason: str) -> dict:
+    """The row of an acquisition that could not be finished: no figures, the verdict `failed`, and why."""
+    return {"acquisition": acquisition, "optics": optics, "verdict": "failed", "reasons": reason}
+
+
 def summarize(rows: list[dict]) -> pd.DataFrame:
     """The table summary.csv from its rows, in their order; with its columns also where there is no row."""
     nothing = dict.fromkeys(AXES, {"value": None, "ci95": None})
@@ -64,4 +69,5 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
         "reasons": [],
     }
     columns = list(summary_row("", "", {"n_frames": 0}, pd.Series(dtype=int), empty))
-    return pd.DataFrame(rows, columns=columns)
+    # a failed acquisition has no counts, and those of the others stay whole numbers
+    return pd.DataFrame(rows, columns=columns).astype({column: "Int64" for column in columns if column.startswith("n_")})

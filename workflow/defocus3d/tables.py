@@ -1,10 +1,11 @@
 """The result tables: their columns, and writing them whole or not at all."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from defocus3d.files import whole
 
 LOCALIZATION_COLUMNS = {
     "frame": np.int64,
@@ -37,11 +38,10 @@ def conform(table: pd.DataFrame, columns: dict) -> pd.DataFrame:
 def write(table: pd.DataFrame, path) -> None:
     """Write `table` as parquet or CSV, by the ending of `path`: aside first, then renamed, so that no half table is ever seen."""
     path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    if path.suffix == ".parquet":
-        table.to_parquet(aside, index=False)
-    elif path.suffix == ".csv":
-        table.to_csv(aside, index=False)
-    else:
+    if path.suffix not in (".parquet", ".csv"):
         raise ValueError(f"{path}: a table is written as .parquet or .csv")
-    os.replace(aside, path)
+    with whole(path) as aside:
+        if path.suffix == ".parquet":
+            table.to_parquet(aside, index=False)
+        else:
+            table.to_csv(aside, index=False)

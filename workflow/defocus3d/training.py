@@ -46,18 +46,21 @@ def precision() -> str:
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
-def fit(build, loss, draw, validation, steps: int, peak: float, seed: int, name: str, attempts: int = 3):
+def fit(build, loss, draw, validation, steps: int, peak: float, seed: int, name: str, checkpoint=None, attempts: int = 3):
     """A trained network, and its curve as DataFrame `CURVE_COLUMNS`.
 
     `build(seed)` gives an untrained network, `draw(rng)` a batch (inputs, truth), `validation` one such pair. A start whose validation
     loss is not finite or not lower after a fifth of the steps than at the beginning is given up, and the next seed tried.
-    Raises TrainingFailedError after `attempts` of them.
+    Raises TrainingFailedError after `attempts` of them. What a `checkpoint` (`checkpoints.Checkpoint`) has of this training is gone on
+    with, to the same numbers as in one go.
     """
-    for attempt in range(attempts):
+    saved = checkpoint and checkpoint.progress()
+    for attempt in range(saved["attempt"] if saved else 0, attempts):
         keras.config.set_dtype_policy("mixed_bfloat16" if precision() == "bfloat16" else "float32")
         network = build(seed + 1000 * attempt)
         keras.config.set_dtype_policy("float32")
-        curve = _run(network, loss, draw, validation, steps, peak, np.random.default_rng([seed, attempt]), name)
+        start = saved if saved and saved["attempt"] == attempt else {"attempt": attempt, "step": 0, "curve": [], "elapsed_s": 0.0}
+        curve = _run(network, loss, draw, validation, steps, peak, np.random.default_rng([seed, attempt]), name, checkpoint, start)
         if curve is not None:
             bare = build(seed)  # without the optimizer, whose state would treble the file
             bare.set_weights(network.get_weights())
@@ -66,18 +69,24 @@ def fit(build, loss, draw, validation, steps: int, peak: float, seed: int, name:
     raise TrainingFailedError(f"{name}: the loss did not fall in {attempts} starts; lower training.learning_rate, and look at the scenes")
 
 
-def _run(network, loss, draw, validation, steps, peak, rng, name):
-    """The rows of the curve, or None where training failed."""
+def _run(network, loss, draw, validation, steps, peak, rng, name, checkpoint, progress):
+    """The rows of the curve, or None where training failed. `progress`: where to begin."""
     ahead = ThreadPoolExecutor(1)  # draws the next batch while the network learns from this one
-    batch = ahead.submit(draw, rng)
     optimizer = keras.optimizers.AdamW(peak, weight_decay=1e-4, clipnorm=1.0)
     network.compile(optimizer, loss, jit_compile=False)
-    start, curve, losses = time.monotonic(), [], []
+    start, curve, losses = time.monotonic() - progress["elapsed_s"], [tuple(row) for row in progress["curve"]], []
     every = max(1, steps // 25)
     first = float(network.test_on_batch(*validation))
-    for step in range(steps):
+    if progress["step"]:
+        optimizer.build(network.trainable_variables)
+        checkpoint.restore(network, optimizer)
+        rng.bit_generator.state, first = progress["rng"], progress["first"]
+        logger.info("%s: going on after step %d of %d", name, progress["step"], steps)
+    batch = ahead.submit(draw, rng)
+    for step in range(progress["step"], steps):
         optimizer.learning_rate = rate = learning_rate(step, steps, peak)
-        now, batch = batch.result(), ahead.submit(draw, rng)
+        now, before = batch.result(), rng.bit_generator.state  # the state that the next batch is drawn from
+        batch = ahead.submit(draw, rng)
         losses.append(float(network.train_on_batch(*now)))
         if (step + 1) % every == 0 or step + 1 == steps:
             judged = float(network.test_on_batch(*validation))
@@ -89,6 +98,9 @@ def _run(network, loss, draw, validation, steps, peak, rng, name):
             late = step + 1 >= steps / 5
             if not np.isfinite(judged) or (late and steps >= 500 and judged > first):
                 return None
+            if checkpoint:
+                done = {"step": step + 1, "curve": curve, "elapsed_s": elapsed, "rng": before, "first": first}
+                checkpoint.save(network, optimizer, {"attempt": progress["attempt"], **done})
     return curve
 
 
@@ -106,7 +118,7 @@ def scene_targets(scenes: Scenes) -> np.ndarray:
     return fcn.targets(beads["x_um"] / pixel, beads["y_um"] / pixel, beads["scene"], scenes.images.shape)
 
 
-def train_fcn(scenes: Scenes, camera: Camera, settings: dict) -> tuple[keras.Model, pd.DataFrame]:
+def train_fcn(scenes: Scenes, camera: Camera, settings: dict, checkpoint=None) -> tuple[keras.Model, pd.DataFrame]:
     """The trained FCN and its curve. `settings`: fcn_steps, fcn_batch, learning_rate, seed."""
     truth = scene_targets(scenes)
     learn, validate = split(scenes)
@@ -118,7 +130,7 @@ def train_fcn(scenes: Scenes, camera: Camera, settings: dict) -> tuple[keras.Mod
         return noisy(np.sort(rng.choice(learn, settings["fcn_batch"], replace=len(learn) < settings["fcn_batch"])), rng)
 
     validation = noisy(validate, np.random.default_rng([settings["seed"], 7]))
-    return fit(fcn.build, fcn.loss, draw, validation, settings["fcn_steps"], settings["learning_rate"], settings["seed"], "fcn")
+    return fit(fcn.build, fcn.loss, draw, validation, settings["fcn_steps"], settings["learning_rate"], settings["seed"], "fcn", checkpoint)
 
 
 def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probability: float = 0.2) -> pd.DataFrame:
@@ -148,7 +160,7 @@ def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probab
     return found
 
 
-def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict) -> tuple[keras.Model, pd.DataFrame]:
+def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict, checkpoint=None) -> tuple[keras.Model, pd.DataFrame]:
     """The trained CNN and its curve; crops lie where the FCN found beads. `settings`: cnn_steps, cnn_batch, learning_rate, seed.
 
     Beads beyond the axial range that the FCN reports all the same keep their z, up to `BEYOND_UM`, so that the answer can say so.
@@ -174,7 +186,7 @@ def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict) -> tu
         return noisy(rng.choice(learn, settings["cnn_batch"]), rng)
 
     validation = noisy(validate[:2000], np.random.default_rng([settings["seed"], 8]))
-    return fit(cnn.build, cnn.loss, draw, validation, settings["cnn_steps"], settings["learning_rate"], settings["seed"] + 1, "cnn")
+    return fit(cnn.build, cnn.loss, draw, validation, settings["cnn_steps"], settings["learning_rate"], settings["seed"] + 1, "cnn", checkpoint)
 
 
 def clean_crops(scenes: Scenes, found: pd.DataFrame):

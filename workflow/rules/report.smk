@@ -135,15 +135,15 @@ rule summarize:
     input:
         localizations=expand(
             "results/acquisitions/{acquisition}/localizations.parquet",
-            acquisition=analysis.acquisitions.index,
+            acquisition=FINISHING,
         ),
         brownian=expand(
             "results/acquisitions/{acquisition}/brownian.json",
-            acquisition=analysis.acquisitions.index,
+            acquisition=FINISHING,
         ),
         info=expand(
             "results/acquisitions/{acquisition}/localization.json",
-            acquisition=analysis.acquisitions.index,
+            acquisition=FINISHING,
         ),
     output:
         table=report(
@@ -168,6 +168,7 @@ rule summarize:
     params:
         code=code_of("scripts/summarize.py"),
         optics=analysis.acquisitions["optics"].to_dict(),
+        failed=FAILED,
     script:
         "../scripts/summarize.py"
 
@@ -187,7 +188,7 @@ rule manifest:
         runtime=60,
     params:
         code=code_of_all(),
-        config=analysis.config,
+        config=without_keys(analysis.config, ["failed"]),
     script:
         "../scripts/manifest.py"
 
@@ -198,35 +199,13 @@ rule results:
     input:
         expand(
             "results/optics/{optics}/{file}",
-            optics=analysis.optics,
-            file=[
-                "psf.npz",
-                "beads.csv",
-                "precision_limit.csv",
-                "scenes/training.npz",
-                "scenes/held_out.npz",
-                "fcn.keras",
-                "fcn_training.csv",
-                "cnn.keras",
-                "training.csv",
-                "evaluation.csv",
-                "calibration.json",
-                "figures/psf.png",
-                "figures/fcn.png",
-                "figures/training.png",
-            ],
+            optics=OPTICS,
+            file=OF_OPTICS,
         ),
         expand(
             "results/acquisitions/{acquisition}/{file}",
-            acquisition=analysis.acquisitions.index,
-            file=[
-                "localizations.parquet",
-                "localization.json",
-                "tracks.parquet",
-                "msd.csv",
-                "brownian.json",
-                "figures/frame.png",
-            ],
+            acquisition=FINISHING,
+            file=OF_ACQUISITION,
         ),
         "results/summary.csv",
         "results/manifest.json",

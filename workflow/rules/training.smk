@@ -52,6 +52,7 @@ rule train_fcn:
         runtime=480,
     params:
         code=code_of("scripts/train_fcn.py"),
+        checkpoint="results/optics/{optics}/fcn_checkpoint.npz",
         training=setting("training", without=FOR_CNN),
         camera=training_camera,
     script:
@@ -79,6 +80,7 @@ rule train_cnn:
         runtime=480,
     params:
         code=code_of("scripts/train_cnn.py"),
+        checkpoint="results/optics/{optics}/cnn_checkpoint.npz",
         training=setting("training", without=FOR_FCN),
         camera=training_camera,
     script:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from defocus3d import tables
 from defocus3d.diffusion import Experiment, brownian_check
+from defocus3d.files import whole
 
 msd, brownian = brownian_check(
     pd.read_parquet(snakemake.input.tracks),
@@ -22,4 +23,5 @@ msd, brownian = brownian_check(
 )
 print(f"verdict: {brownian['verdict']} ({'; '.join(brownian['reasons'])})")
 tables.write(msd, snakemake.output.msd)
-Path(snakemake.output.brownian).write_text(json.dumps(brownian, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+with whole(snakemake.output.brownian) as aside:
+    aside.write_text(json.dumps(brownian, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

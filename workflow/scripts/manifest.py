@@ -5,8 +5,8 @@ from defocus3d.logs import start
 start(snakemake)
 
 import json
-from pathlib import Path
 
+from defocus3d.files import whole
 from defocus3d.provenance import WORKFLOW, manifest
 
 record = manifest(
@@ -15,4 +15,5 @@ record = manifest(
     inputs=[*snakemake.input.sheets, *snakemake.input.data],
     environments=WORKFLOW.parent.glob("envs/*.yaml"),
 )
-Path(snakemake.output[0]).write_text(json.dumps(record, indent=2) + "\n")
+with whole(snakemake.output[0]) as aside:
+    aside.write_text(json.dumps(record, indent=2) + "\n")

@@ -9,9 +9,11 @@ import tifffile
 
 from defocus3d import tables
 from defocus3d.camera import Camera
+from defocus3d.files import whole
 from defocus3d.microscope import Microscope, bead_stack
 
 stack, truth = bead_stack(Microscope(), Camera(), np.random.default_rng(snakemake.params.seed))
-tifffile.imwrite(snakemake.output.stack, stack, photometric="minisblack")
+with whole(snakemake.output.stack) as aside:
+    tifffile.imwrite(aside, stack, photometric="minisblack")
 tables.write(truth, snakemake.output.truth)
 log.info("%d planes of %d beads", len(stack), len(truth))

@@ -11,11 +11,15 @@ import pandas as pd
 
 from defocus3d import tables
 from defocus3d.figures import motion, style
-from defocus3d.summary import summarize, summary_row
+from defocus3d.summary import failed_row, summarize, summary_row
 
-rows = []
+rows, failed = [], snakemake.params.failed
 files = zip(snakemake.input.localizations, snakemake.input.info, snakemake.input.brownian, strict=True)
-for (acquisition, optics), (localizations, info, brownian) in zip(snakemake.params.optics.items(), files, strict=True):
+for acquisition, optics in snakemake.params.optics.items():
+    if acquisition in failed:
+        rows.append(failed_row(acquisition, optics, failed[acquisition]))
+        continue
+    localizations, info, brownian = next(files)
     flags = pd.read_parquet(localizations, columns=["flag"])["flag"]
     info, brownian = (json.loads(Path(file).read_text()) for file in (info, brownian))
     rows.append(summary_row(acquisition, optics, info, flags, brownian))

@@ -9,11 +9,17 @@ import pandas as pd
 
 from defocus3d import tables
 from defocus3d.camera import Camera
+from defocus3d.checkpoints import Checkpoint
+from defocus3d.files import whole
+from defocus3d.provenance import key_of
 from defocus3d.scenes import Scenes
 from defocus3d.training import train_cnn
 
 fcn = keras.saving.load_model(snakemake.input.fcn, compile=False, safe_mode=True)
+checkpoint = Checkpoint(snakemake.params.checkpoint, key_of(dict(snakemake.params), snakemake.input))
 scenes = Scenes.load(snakemake.input.scenes)
-network, curve = train_cnn(scenes, fcn, Camera.of(snakemake.params.camera), snakemake.params.training)
-network.save(snakemake.output.network)
+network, curve = train_cnn(scenes, fcn, Camera.of(snakemake.params.camera), snakemake.params.training, checkpoint)
+with whole(snakemake.output.network) as aside:
+    network.save(aside)
 tables.write(pd.concat([pd.read_csv(snakemake.input.curve), curve], ignore_index=True), snakemake.output.curve)
+checkpoint.clear()

@@ -1,14 +1,14 @@
 """The house style of every picture: sizes, colours, scale bars, and saving whole or not at all."""
 
 import functools
-import os
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+
+from defocus3d.files import whole
 
 DPI = 150
 WIDTH_IN = 7.2  # a page's width in print
@@ -94,10 +94,8 @@ def say(axes, text: str) -> None:
 @house_style
 def save(figure: Figure, path) -> None:
     """Write `figure` as PNG to `path`: aside first, then renamed, so that no half picture is ever seen."""
-    path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    figure.savefig(aside, format="png", dpi=DPI)
-    os.replace(aside, path)
+    with whole(path) as aside:
+        figure.savefig(aside, format="png", dpi=DPI)
 
 
 def display_limits(image, low: float = 1.0, high: float = 99.8) -> tuple:
