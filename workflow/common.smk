@@ -16,6 +16,14 @@ DEMO_FILES = {
     *expand("resources/demo/{movie}.tif", movie=DEMO_MOVIES),
 }
 
+# what is written for which program, of each movie
+EXPORTS = {
+    "thunderstorm": ["thunderstorm.csv"],
+    "picasso": ["picasso.hdf5", "picasso.yaml"],
+    "napari": ["napari_tracks.csv"],
+    "trackmate": ["trackmate.xml", "trackmate.csv"],
+}
+
 # what some rules can do without
 FOR_SCENES = ["scenes", "scene_size_px", "held_out_scenes", "density_per_um2"]
 FOR_FCN = ["fcn_steps", "fcn_batch"]
@@ -137,3 +145,15 @@ def captions():
     """Checksums of the report's texts, so that a changed text makes the report again."""
     texts = Path(workflow.basedir, "workflow", "report").glob("*.rst")
     return {text.name: checksum(text) for text in sorted(texts)}
+
+
+def export_files(programs):
+    return [file for program in programs for file in EXPORTS[program]]
+
+
+def exports():
+    """The exports of all movies that the config asks for."""
+    path = "results/acquisitions/{acquisition}/exports/{file}"
+    return expand(
+        path, acquisition=MOVIES, file=export_files(analysis.config["export"])
+    )

@@ -167,7 +167,8 @@ def _descending(config: dict) -> list[tuple[str, ...]]:
     for key, section in config.items():
         if isinstance(section, dict):
             values |= {(key, inner): value for inner, value in section.items()}
-    return [path for path, value in values.items() if isinstance(value, list) and value[0] >= value[1]]
+    ranges = {path: value for path, value in values.items() if isinstance(value, list) and path != ("export",)}
+    return [path for path, (low, high) in ranges.items() if low >= high]
 
 
 def _unknown(path: list[str], key: str, schema: dict) -> str:
