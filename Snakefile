@@ -24,6 +24,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/localization.smk"
 include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/exports.smk"
 
 
 localrules:
@@ -36,6 +37,7 @@ rule all:
     input:
         "results/report.html",
         rules.results.input,
+        exports(),
 
 
 # the run has failed all the same, and says so by its exit code

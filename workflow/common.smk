@@ -21,6 +21,14 @@ DEMO_FILES = {
     *expand("resources/demo/{movie}.tif", movie=DEMO_MOVIES),
 }
 
+# what is written for which program, of each movie
+EXPORTS = {
+    "thunderstorm": ["thunderstorm.csv"],
+    "picasso": ["picasso.hdf5", "picasso.yaml"],
+    "napari": ["napari_tracks.csv"],
+    "trackmate": ["trackmate.xml", "trackmate.csv"],
+}
+
 # what some rules can do without
 FOR_SCENES = ["scenes", "scene_size_px", "held_out_scenes", "density_per_um2"]
 FOR_FCN = ["fcn_steps", "fcn_batch"]
@@ -239,3 +247,15 @@ def report_what_is_finished():
         else "the report could not be made"
     )
     print(f"Not finished: {names}; {what}.", file=sys.stderr)
+
+
+def export_files(programs):
+    return [file for program in programs for file in EXPORTS[program]]
+
+
+def exports():
+    """The exports of all movies that the config asks for."""
+    path = "results/acquisitions/{acquisition}/exports/{file}"
+    return expand(
+        path, acquisition=MOVIES, file=export_files(analysis.config["export"])
+    )

@@ -43,6 +43,10 @@ def expected(schema: dict) -> str:
         return f"`{schema['const']}`"
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array" and "enum" in schema["items"]:
+        return f"a list of any of {', '.join(f'`{value}`' for value in schema['items']['enum'])}, each once"
+    if schema["type"] == "array" and "minItems" not in schema:
+        return f"a list of at most {schema['maxItems']} numbers, each {_limits(schema['items'])}"
     if schema["type"] == "array":
         return f"two numbers [low, high], low below high, each {_limits(schema['items'])}"
     if schema["type"] in ("number", "integer"):

@@ -19,6 +19,7 @@ PRESETS = {
     "quick": {"scenes": 6000, "held_out_scenes": 200, "fcn_steps": 3200, "cnn_steps": 5500},
     "full": {"scenes": 30000, "held_out_scenes": 1000, "fcn_steps": 30000, "cnn_steps": 30000},
 }
+NO_RANGES = ("export",), ("brownian", "wall_z_um")  # lists in any order; all others are [low, high]
 CAMERA = [column.name for column in fields(Camera)]
 
 __all__ = ["Analysis", "InputError", "InputErrors", "check", "check_files", "load_analysis"]
@@ -167,7 +168,8 @@ def _descending(config: dict) -> list[tuple[str, ...]]:
     for key, section in config.items():
         if isinstance(section, dict):
             values |= {(key, inner): value for inner, value in section.items()}
-    return [path for path, value in values.items() if isinstance(value, list) and value[0] >= value[1]]
+    ranges = {path: value for path, value in values.items() if isinstance(value, list) and path not in NO_RANGES}
+    return [path for path, (low, high) in ranges.items() if low >= high]
 
 
 def _unknown(path: list[str], key: str, schema: dict) -> str:
