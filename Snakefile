@@ -36,3 +36,7 @@ rule all:
     input:
         "results/report.html",
         rules.results.input,
+
+
+onsuccess:
+    tell_what_was_made()

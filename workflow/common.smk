@@ -1,5 +1,9 @@
 # Reads and checks config and sheets once; what several rules need of them.
 
+import csv
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -7,6 +11,8 @@ from snakemake.exceptions import WorkflowError
 from defocus3d import settings
 from defocus3d.provenance import checksum, code_of, code_of_all
 from defocus3d.water import motion_blur_um, stokes_einstein
+
+STARTED = time.time()
 
 # the demo's files: rules make them, so they may be absent when the sheets are checked
 DEMO_STACKS = ["a", "b"]
@@ -135,5 +141,20 @@ def demo_seed(name):
 
 def captions():
     """Checksums of the report's texts, so that a changed text makes the report again."""
-    texts = Path(workflow.basedir, "workflow", "report").glob("*.rst")
+    texts = Path(workflow.basedir, "workflow", "report").glob("*.*")
     return {text.name: checksum(text) for text in sorted(texts)}
+
+
+def tell_what_was_made():
+    """Say where the results are, and each verdict; nothing where the report was not among what was asked for or made."""
+    made = Path("results/report.html")
+    if not made.exists() or made.stat().st_mtime < STARTED:
+        return
+    with open("results/summary.csv", newline="") as file:
+        verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
+    found = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    movies = f"{len(MOVIES)} movie{'' if len(MOVIES) == 1 else 's'}"
+    print(
+        f"{movies}: {found or 'no verdict'}. Look at {made.resolve()}; tables are in {made.resolve().parent}",
+        file=sys.stderr,
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from defocus3d import tables
-from defocus3d.figures import motion, style
+from defocus3d.figures import first_page, motion, style
 from defocus3d.summary import summarize, summary_row
 
 rows = []
@@ -23,3 +23,5 @@ for (acquisition, optics), (localizations, info, brownian) in zip(snakemake.para
 summary = summarize(rows)
 tables.write(summary, snakemake.output.table)
 style.save(motion.draw_summary(summary), snakemake.output.figure)
+thumbnails = [Path(file).read_bytes() for file in snakemake.input.thumbnails]
+Path(snakemake.output.page).write_text(first_page.verdicts(summary, thumbnails), encoding="utf-8")

@@ -1,0 +1,24 @@
+"""Put the tracks of a movie on its frames: a short film, and a small picture."""
+
+from defocus3d.logs import start
+
+start(snakemake)
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+
+from defocus3d.camera import Camera
+from defocus3d.figures import film, tracks
+from defocus3d.frames import open_frames
+
+movie, linked = snakemake.params.acquisition, pd.read_parquet(snakemake.input.tracks)
+info = json.loads(Path(snakemake.input.info).read_text())
+with open_frames(movie["path"], Camera(**{field.name: movie[field.name] for field in fields(Camera)})) as frames:
+    shown = film.window(tracks.typical_frame(linked), len(frames), frames.shape)
+    images = frames.read(shown[0].start, shown[0].stop)[:, shown[1], shown[2]]
+pictures = film.draw_film(images, linked, shown, movie["pixel_size_um"], info["axial_range_um"], movie["frame_interval_s"])
+Path(snakemake.output.film).write_bytes(film.animated(pictures))
+Path(snakemake.output.thumbnail).write_bytes(film.thumbnail(pictures[min(film.TAIL, len(pictures) - 1)]))
