@@ -1,6 +1,7 @@
 # make demo    the whole workflow on simulated input, from nothing
 # make test    the tests
 # make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
+# make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
 # make lint    the checks of Snakemake and snakefmt
 # make clean   remove what the demo made; `make distclean` the environment too
 # make lock    resolve requirements.in again
@@ -16,20 +17,23 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 
-.PHONY: demo test test-slurm test-conda lint clean distclean lock
+.PHONY: demo test test-slurm test-conda test-browser lint clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore tests/acceptance --ignore tests/slurm --ignore tests/conda
+	$(BIN)/python -m pytest tests --ignore tests/acceptance --ignore tests/slurm --ignore tests/conda --ignore tests/browser
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm -q
 
 test-conda: $(READY)
 	$(BIN)/python -m pytest tests/conda -q
+
+test-browser: $(READY)
+	$(BIN)/python -m pytest tests/browser -q -rs
 
 lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow

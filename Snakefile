@@ -43,3 +43,7 @@ rule all:
 # the run has failed all the same, and says so by its exit code
 onerror:
     report_what_is_finished()
+
+
+onsuccess:
+    tell_what_was_made()

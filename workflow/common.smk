@@ -1,9 +1,12 @@
 # Reads and checks config and sheets once; what several rules need of them.
 
+import csv
 import json
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,6 +15,8 @@ from defocus3d import settings
 from defocus3d.failures import unfinished
 from defocus3d.provenance import checksum, code_of, code_of_all
 from defocus3d.water import motion_blur_um, stokes_einstein
+
+STARTED = time.time()
 
 # the demo's files: rules make them, so they may be absent when the sheets are checked
 DEMO_STACKS = ["a", "b"]
@@ -82,6 +87,7 @@ OF_ACQUISITION = [
     "msd.csv",
     "brownian.json",
     "figures/frame.png",
+    "figures/tracks.html",
 ]
 FAILED = {
     name: analysis.config["failed"].get(f"acquisitions/{name}") for name in MOVIES
@@ -184,7 +190,7 @@ def demo_seed(name):
 
 def captions():
     """Checksums of the report's texts, so that a changed text makes the report again."""
-    texts = Path(workflow.basedir, "workflow", "report").glob("*.rst")
+    texts = Path(workflow.basedir, "workflow", "report").glob("*.*")
     return {text.name: checksum(text) for text in sorted(texts)}
 
 
@@ -258,4 +264,19 @@ def exports():
     path = "results/acquisitions/{acquisition}/exports/{file}"
     return expand(
         path, acquisition=MOVIES, file=export_files(analysis.config["export"])
+    )
+
+
+def tell_what_was_made():
+    """Say where the results are, and each verdict; nothing where the report was not among what was asked for or made."""
+    made = Path("results/report.html")
+    if not made.exists() or made.stat().st_mtime < STARTED:
+        return
+    with open("results/summary.csv", newline="") as file:
+        verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
+    found = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    movies = f"{len(MOVIES)} movie{'' if len(MOVIES) == 1 else 's'}"
+    print(
+        f"{movies}: {found or 'no verdict'}. Look at {made.resolve()}; tables are in {made.resolve().parent}",
+        file=sys.stderr,
     )

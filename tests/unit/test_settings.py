@@ -107,6 +107,12 @@ def test_a_preset_gives_what_the_config_does_not(folder, preset):
     assert not schemas.errors(folder.check().config, schemas.load("config"))
 
 
+@pytest.mark.parametrize("walls", [[], [-3.0], [2.0, -3.0]])
+def test_walls_come_in_any_number_up_to_two_and_any_order(folder, walls):
+    folder.config |= {"brownian": {"wall_z_um": walls}}
+    assert folder.check().config["brownian"]["wall_z_um"] == walls
+
+
 def test_a_section_without_keys_has_its_defaults(folder):
     folder.config = {"brownian": None, "training": {}}
     assert folder.check().config == settings.complete({})[0]
@@ -232,6 +238,8 @@ BAD = {
     "the same beside auto": (spoil_config(linking={"search_range_um": "5e-1"}), "linking.search_range_um: `5e-1` is text", "write 0.5"),
     "comma decimal in the config": (spoil_config(camera={"read_noise_e": "1,6"}), "camera.read_noise_e: `1,6` is text", "write 1.6"),
     "number out of range": (spoil_config(camera={"gain_e_per_adu": 0}), "camera.gain_e_per_adu: `0` is not allowed", "above 0"),
+    "a program that nobody knows": (spoil_config(export=["imagej"]), "config, key export", "any of `thunderstorm`", "each once"),
+    "more walls than two": (spoil_config(brownian={"wall_z_um": [0, 1, 2]}), "key brownian.wall_z_um", "at most 2 numbers"),
     "fraction for a whole number": (spoil_config(brownian={"bootstrap": 10.5}), "brownian.bootstrap: `10.5`", "a whole number"),
     "true for a number": (spoil_config(linking={"memory_frames": True}), "linking.memory_frames: `True`", "a whole number"),
     "NaN in the config": (spoil_config(camera={"offset_adu": float("nan")}), "camera.offset_adu: `nan`", "a number"),

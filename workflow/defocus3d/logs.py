@@ -31,6 +31,7 @@ def start(snakemake) -> logging.Logger:
     to_terminal.setFormatter(logging.Formatter(f"{name}: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[to_log], force=True)
     logging.captureWarnings(True)
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it names every font that this machine lacks
     logger = logging.getLogger("defocus3d")
     logger.setLevel(logging.INFO)
     logger.handlers = [to_terminal]

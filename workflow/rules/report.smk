@@ -131,6 +131,65 @@ rule draw_motion:
         "../scripts/draw_motion.py"
 
 
+rule film:
+    input:
+        movie=movie_files,
+        info="results/acquisitions/{acquisition}/localization.json",
+        tracks="results/acquisitions/{acquisition}/tracks.parquet",
+    output:
+        film="results/acquisitions/{acquisition}/figures/film.webp",
+        thumbnail="results/acquisitions/{acquisition}/figures/thumbnail.webp",
+    log:
+        "results/logs/acquisitions/{acquisition}/film.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("scripts/film.py"),
+        acquisition=acquisition,
+    script:
+        "../scripts/film.py"
+
+
+rule draw_tracks:
+    input:
+        film="results/acquisitions/{acquisition}/figures/film.webp",
+        localizations="results/acquisitions/{acquisition}/localizations.parquet",
+        info="results/acquisitions/{acquisition}/localization.json",
+        tracks="results/acquisitions/{acquisition}/tracks.parquet",
+    output:
+        page=report(
+            "results/acquisitions/{acquisition}/figures/tracks.html",
+            caption="../report/turn.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Tracks to turn, and the film"},
+        ),
+        quality=report(
+            "results/acquisitions/{acquisition}/figures/quality.png",
+            caption="../report/quality.rst",
+            category="3. Movies",
+            subcategory="{acquisition}",
+            labels={"figure": "Numbers, uncertainties, flags"},
+        ),
+    log:
+        "results/logs/acquisitions/{acquisition}/draw_tracks.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("scripts/draw_tracks.py"),
+        frame_interval_s=lambda wildcards: MOVIES[wildcards.acquisition][
+            "frame_interval_s"
+        ],
+    script:
+        "../scripts/draw_tracks.py"
+
+
 rule summarize:
     input:
         localizations=expand(
@@ -145,7 +204,12 @@ rule summarize:
             "results/acquisitions/{acquisition}/localization.json",
             acquisition=FINISHING,
         ),
+        thumbnails=expand(
+            "results/acquisitions/{acquisition}/figures/thumbnail.webp",
+            acquisition=FINISHING,
+        ),
     output:
+        page="results/figures/verdicts.html",
         table=report(
             "results/summary.csv",
             caption="../report/summary.rst",
@@ -225,6 +289,7 @@ rule report:
         runtime=30,
     params:
         code=code_of("scripts/report.py"),
+        optics=sorted(OPTICS),
         captions=captions(),
     script:
         "../scripts/report.py"

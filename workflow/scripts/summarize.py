@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from defocus3d import tables
-from defocus3d.figures import motion, style
+from defocus3d.figures import first_page, motion, style
+from defocus3d.files import whole
 from defocus3d.summary import failed_row, summarize, summary_row
 
 rows, failed = [], snakemake.params.failed
@@ -27,3 +28,7 @@ for acquisition, optics in snakemake.params.optics.items():
 summary = summarize(rows)
 tables.write(summary, snakemake.output.table)
 style.save(motion.draw_summary(summary), snakemake.output.figure)
+finished = [name for name in snakemake.params.optics if name not in failed]
+thumbnails = {name: Path(file).read_bytes() for name, file in zip(finished, snakemake.input.thumbnails, strict=True)}
+with whole(snakemake.output.page) as aside:
+    aside.write_text(first_page.verdicts(summary, thumbnails), encoding="utf-8")

@@ -1,12 +1,14 @@
 """The house style of every picture: sizes, colours, scale bars, and saving whole or not at all."""
 
 import functools
+import io
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from defocus3d.files import whole
 
@@ -93,9 +95,12 @@ def say(axes, text: str) -> None:
 
 @house_style
 def save(figure: Figure, path) -> None:
-    """Write `figure` as PNG to `path`: aside first, then renamed, so that no half picture is ever seen."""
+    """Write `figure` as PNG of 256 colours to `path`, a third of the size of one with all colours."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    few = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     with whole(path) as aside:
-        figure.savefig(aside, format="png", dpi=DPI)
+        few.save(aside, "PNG", optimize=True)
 
 
 def display_limits(image, low: float = 1.0, high: float = 99.8) -> tuple:
