@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from defocus3d.figures import film, first_page, quality, style, viewer
+from defocus3d.figures import film, first_page, in_numbers, quality, style, viewer
 from defocus3d.summary import summarize
 
 PIXEL_UM = 0.1
@@ -118,3 +118,12 @@ def test_flags_and_uncertainties_are_counted_bit_by_bit():
 def test_a_movie_without_localizations_has_a_picture_that_says_so():
     table = pd.DataFrame({"frame": [], "flag": []}, dtype=int)
     assert "no bead was found" in [text.get_text() for text in quality.draw_quality(table, 10, 0.1).axes[0].texts]
+
+
+def test_heights_with_errors_far_above_the_bound_are_named():
+    bins = {"bin_low": [-1.0, 0.0], "bin_high": [0.0, 1.0], "rmse_z_um": [0.05, 0.2], "crlb_z_um": [0.04, 0.04]}
+    table = pd.DataFrame({"source": "scenes", "axis": "z_um", "stage": "refined", **bins})
+    words = in_numbers.ambiguous(table)
+    assert "+0.00 to +1.00 µm: 200 nm where 40 nm" in words and "50 nm" not in words
+    assert in_numbers.ambiguous(table.assign(rmse_z_um=0.05)).startswith("Nowhere")
+    assert in_numbers.ambiguous(table[:0]).startswith("Not known")

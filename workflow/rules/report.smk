@@ -38,7 +38,15 @@ rule draw_training:
         training="results/optics/{optics}/training.csv",
         evaluation="results/optics/{optics}/evaluation.csv",
         limit="results/optics/{optics}/precision_limit.csv",
+        calibration="results/optics/{optics}/calibration.json",
     output:
+        numbers=report(
+            "results/optics/{optics}/figures/in_numbers.html",
+            caption="../report/in_numbers.rst",
+            category="1. Optics",
+            subcategory="{optics}",
+            labels={"figure": "In numbers"},
+        ),
         training=report(
             "results/optics/{optics}/figures/training.png",
             caption="../report/training.rst",

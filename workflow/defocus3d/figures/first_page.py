@@ -98,7 +98,7 @@ def in_full(summary: pd.DataFrame, results: Path) -> list[str]:
     `results` is the folder with `optics` and `acquisitions`; the pictures' sizes are read from there.
     """
     room = MOST_BYTES - SET_ASIDE - ENCODED * sum(_size(folder) for folder in (results / "optics").glob("*/figures"))
-    room -= 1.5 * (results / "figures" / "verdicts.html").stat().st_size
+    room -= 1.5 * sum(file.stat().st_size for file in (results / "figures").iterdir())  # the first page, and the picture of all
     order = summary.assign(rank=summary["verdict"].map(list(VERDICTS).index)).sort_values("rank", kind="stable")
     shown = []
     for name in order.loc[order["verdict"] != "failed", "acquisition"]:
