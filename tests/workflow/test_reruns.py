@@ -10,7 +10,9 @@ from tiny_analysis import CONFIG, write_acquisitions
 
 REPORTING = {"report": 1, "manifest": 1}
 OPTICS = {"evaluate": 1, "draw_training": 1}
-MOVIES = {"localize": 2, "link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}
+TRACKS = {"link": 2, "diffusion": 2, "draw_motion": 2, "film": 2, "draw_tracks": 2, "summarize": 1}
+MOVIES = {"localize": 2, **TRACKS}
+ONE_MOVIE = {"link": 1, "diffusion": 1, "draw_motion": 1, "film": 1, "draw_tracks": 1, "summarize": 1}
 NETWORKS = {"augment": 1, "train_fcn": 1, "train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}
 
 
@@ -31,9 +33,10 @@ def test_a_copy_elsewhere_is_up_to_date_too(tiny):
         ("scenes.py", NETWORKS),
         ("assessment.py", {**OPTICS, **MOVIES}),
         ("localization.py", {**OPTICS, **MOVIES}),
-        ("linking.py", {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ("linking.py", TRACKS),
         ("figures/training.py", {"draw_training": 1}),
-        ("figures/tracks.py", {"draw_motion": 2}),
+        ("figures/motion.py", {"draw_motion": 2, "summarize": 1}),
+        ("figures/viewer.py", {"draw_tracks": 2}),
         ("summary.py", {"summarize": 1}),
         ("microscope.py", {}),  # only the demo's simulation, which this analysis has nothing of
     ],
@@ -54,7 +57,7 @@ def test_a_touched_module_reruns_nothing(tiny):
     ("setting", "jobs"),
     [
         ({"brownian": {"bootstrap": 60}}, {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
-        ({"linking": {"min_track_frames": 6}}, {"link": 2, "diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ({"linking": {"min_track_frames": 6}}, TRACKS),
         ({"training": {"cnn_steps": 151}}, {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
         ({"training": {"fcn_steps": 251}}, {job: count for job, count in NETWORKS.items() if job != "augment"}),
     ],
@@ -70,8 +73,7 @@ def test_one_more_movie_runs_only_its_own_jobs(tiny):
     write_acquisitions(
         tiny.folder, {"swimming": "data/swimming.tif", "nobody": "data/nobody.tif", "again": "data/swimming.tif"}
     )
-    own = {"localize": 1, "link": 1, "diffusion": 1, "draw_motion": 1}
-    assert tiny.planned() == {**own, "summarize": 1, **REPORTING}
+    assert tiny.planned() == {"localize": 1, **ONE_MOVIE, **REPORTING}
 
 
 def test_a_corrected_temperature_does_not_localize_again(tiny):
@@ -80,7 +82,7 @@ def test_a_corrected_temperature_does_not_localize_again(tiny):
     table.loc[0, "temperature_c"] = 25.5
     table.to_csv(sheet, sep="\t", index=False)
     jobs = tiny.planned()
-    assert jobs == {"link": 1, "diffusion": 1, "draw_motion": 1, "summarize": 1, **REPORTING}
+    assert jobs == {**ONE_MOVIE, **REPORTING}
 
 
 def test_a_changed_caption_makes_the_report_again(tiny):
