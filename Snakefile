@@ -25,6 +25,7 @@ include: "workflow/rules/localization.smk"
 include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/exports.smk"
+include: "workflow/rules/preview.smk"
 
 
 localrules:

@@ -1,0 +1,61 @@
+# A look at stacks and movies before anything is trained: `snakemake preview`. The stacks' part is what the full run needs too.
+
+
+rule preview_movie:
+    input:
+        movie=movie_files,
+        psf=of_optics("psf.npz"),
+    output:
+        figure="results/preview/{acquisition}.png",
+        facts="results/preview/{acquisition}.json",
+    log:
+        "results/logs/preview/{acquisition}.log",
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_of("scripts/preview_movie.py"),
+        acquisition=imaging,
+        training=setting(
+            "training", without={*FOR_SCENES, *FOR_FITTING} - {"density_per_um2"}
+        ),
+    script:
+        "../scripts/preview_movie.py"
+
+
+rule preview:
+    input:
+        expand(
+            "results/optics/{optics}/{file}",
+            optics=analysis.optics,
+            file=[
+                "psf.npz",
+                "beads.csv",
+                "figures/beads.png",
+                "figures/psf.png",
+                "figures/precision_limit.png",
+            ],
+        ),
+        expand(
+            "results/preview/{acquisition}.{kind}",
+            acquisition=MOVIES,
+            kind=["png", "json"],
+        ),
+    output:
+        "results/preview.html",
+    log:
+        "results/logs/preview.log",
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("scripts/preview.py"),
+        training=setting("training", without=[*FOR_SCENES, *FOR_FITTING]),
+        cameras={row["optics"]: row for row in reversed(STACKS)},
+        movies=list(MOVIES),
+    script:
+        "../scripts/preview.py"
