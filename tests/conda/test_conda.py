@@ -15,13 +15,14 @@ from tiny_analysis import ROOT, Workspace, copy_of_the_workflow, write_acquisiti
 
 HERE = Path(__file__).parent
 SCRIPTS = {
-    "imaging": {"ingest_beads.py", "augment.py"},
+    "imaging": {"ingest_beads.py", "augment.py", "preview_movie.py", "preview.py"},
     "keras": {"train_fcn.py", "train_cnn.py", "evaluate.py", "localize.py", "draw_networks.py"},
-    "tracking": {"link.py", "diffusion.py"},
-    "report": {"draw_training.py", "draw_motion.py", "summarize.py", "manifest.py", "report.py"},
+    "tracking": {"link.py", "diffusion.py", "export.py"},
+    "report": {"draw_training.py", "draw_motion.py", "film.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py"},
     "simulation": {"simulate_beads.py"},
 }
-FIRST_STACK = "resources/demo/beads_a.tif"
+# what `rule all` of this analysis does not make: an export, a look before training, and the first of the demo's stacks
+MORE = ["results/acquisitions/swimming/exports/picasso.hdf5", "results/preview.html", "resources/demo/beads_a.tif"]
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +41,13 @@ def conda(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def workspace(conda, tmp_path_factory) -> Workspace:
-    """The tiny analysis with one movie, and the first of the demo's stacks, both made in conda environments."""
+    """The tiny analysis with one movie, and a little more, made in conda environments."""
     tree = copy_of_the_workflow(tmp_path_factory.mktemp("tree"))
     folder = tmp_path_factory.mktemp("run") / "tiny"
     write_input(folder)
     write_acquisitions(folder, {"swimming": "data/swimming.tif"})
     workspace = Workspace(tree, folder)
-    workspace.run("--sdm", "conda", "--", "results/report.html", FIRST_STACK)
+    workspace.run("--sdm", "conda", "--", "results/report.html", *MORE)
     return workspace
 
 
