@@ -1,17 +1,14 @@
 # Reads and checks config and sheets once; what several rules need of them.
 
 import csv
-import json
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from defocus3d import settings
+from defocus3d import nested, settings
 from defocus3d.failures import unfinished
 from defocus3d.provenance import checksum, code_of, code_of_all
 from defocus3d.water import motion_blur_um, stokes_einstein
@@ -89,16 +86,14 @@ OF_ACQUISITION = [
     "figures/frame.png",
     "figures/tracks.html",
 ]
+UNFINISHED = analysis.config["failed"]  # folders, filled by the run that failed
 FAILED = {
-    name: analysis.config["failed"].get(f"acquisitions/{name}") for name in MOVIES
+    name: UNFINISHED[f"acquisitions/{name}"]
+    for name in MOVIES
+    if f"acquisitions/{name}" in UNFINISHED
 }
-FAILED = {name: reason for name, reason in FAILED.items() if reason}
 FINISHING = [name for name in MOVIES if name not in FAILED]
-OPTICS = [
-    name
-    for name in analysis.optics
-    if f"optics/{name}" not in analysis.config["failed"]
-]
+OPTICS = [name for name in analysis.optics if f"optics/{name}" not in UNFINISHED]
 
 
 wildcard_constraints:
@@ -209,39 +204,11 @@ def report_what_is_finished():
         )
     if not failed or all(f"acquisitions/{name}" in failed for name in MOVIES):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder, "config.json")
-        told.write_text(json.dumps({**config, "failed": failed}))
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "results/report.html",
-            "--cores",
-            "1",
-            "--nolock",
-            "--quiet",
-            "all",
-        ]
-        command += [
-            "--snakefile",
-            Path(workflow.basedir, "Snakefile"),
-            "--directory",
-            Path.cwd(),
-            "--configfile",
-            told,
-        ]
-        command += [
-            "--replace-workflow-config",
-            "--profile",
-            "none",
-            "--workflow-profile",
-            "none",
-        ]
-        for method in workflow.deployment_settings.deployment_method:
-            command += ["--sdm", str(method)]
-        command += ["--allowed-rules", "summarize", "manifest", "results", "report"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL)
+    arguments = ["results/report.html", "--quiet", "all"]
+    arguments += ["--allowed-rules", "summarize", "manifest", "results", "report"]
+    for method in workflow.deployment_settings.deployment_method:
+        arguments += ["--sdm", str(method)]
+    code = nested.snakemake(arguments, {**config, "failed": failed})
     names = ", ".join(
         name.removeprefix("acquisitions/")
         for name in failed
@@ -249,7 +216,7 @@ def report_what_is_finished():
     )
     what = (
         "results/summary.csv and results/report.html have all else"
-        if done.returncode == 0
+        if code == 0
         else "the report could not be made"
     )
     print(f"Not finished: {names}; {what}.", file=sys.stderr)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from defocus3d import tables
-from defocus3d.figures import evaluation, motion, networks, optics, scenes, style, tracks, training
+from defocus3d.figures import checks, evaluation, motion, networks, optics, scenes, style, tracks, training
 
 PIXEL_UM = 0.1
 D_UM2_S, FRAME_S, EXPOSURE_S, SD_UM = 1.0, 0.02, 0.01, 0.02
@@ -96,10 +96,11 @@ def bead_table(stack="a.tif"):
 
 def summary_table():
     """summary.csv with all verdicts, one D far off the picture and one not measured."""
-    table = pd.DataFrame({"acquisition": ["a", "b", "c"], "D_expected_um2_s": 1.0, "D_expected_sd": 0.03})
-    table["verdict"] = ["consistent", "inconsistent", "insufficient"]
+    expected = [1.0, 1.0, 1.0, np.nan]
+    table = pd.DataFrame({"acquisition": ["a", "b", "c", "d"], "D_expected_um2_s": expected, "D_expected_sd": 0.03})
+    table["verdict"] = ["consistent", "inconsistent", "insufficient", "failed"]
     for axis in ("x", "y", "z", "xyz"):
-        table[f"D_{axis}_um2_s"] = [1.0, 9.0, np.nan]
+        table[f"D_{axis}_um2_s"] = [1.0, 9.0, np.nan, np.nan]
         table[f"D_{axis}_low"], table[f"D_{axis}_high"] = 0.9 * table[f"D_{axis}_um2_s"], 1.1 * table[f"D_{axis}_um2_s"]
     return table
 
@@ -163,7 +164,7 @@ FULL = {
     "msd": lambda rng, walks: motion.draw_msd(msd_table(), BROWNIAN, EXPOSURE_S),
     "msd without fit": lambda rng, walks: motion.draw_msd(msd_table(2), NOTHING, EXPOSURE_S),
     "displacements": lambda rng, walks: motion.draw_displacements(walks, BROWNIAN, FRAME_S, EXPOSURE_S),
-    "checks": lambda rng, walks: motion.draw_checks(pd.DataFrame({"n": [5, 20], "D_um2_s": [0.8, 1.1]}), BROWNIAN),
+    "checks": lambda rng, walks: checks.draw_checks(pd.DataFrame({"n": [5, 20], "D_um2_s": [0.8, 1.1]}), BROWNIAN),
     "summary": lambda rng, walks: motion.draw_summary(summary_table()),
 }
 
@@ -192,7 +193,7 @@ EMPTY = {
     "tracks": lambda: tracks.draw_tracks(tables.empty(tables.TRACK_COLUMNS), FRAME_S),
     "msd": lambda: motion.draw_msd(msd_table()[:0], NOTHING, EXPOSURE_S),
     "displacements": lambda: motion.draw_displacements(tables.empty(tables.TRACK_COLUMNS), NOTHING, FRAME_S, EXPOSURE_S),
-    "checks": lambda: motion.draw_checks(pd.DataFrame({"n": [], "D_um2_s": []}), NOTHING),
+    "checks": lambda: checks.draw_checks(pd.DataFrame({"n": [], "D_um2_s": []}), NOTHING),
     "summary": lambda: motion.draw_summary(summary_table()[:0]),
 }
 
@@ -275,7 +276,7 @@ def test_expected_gaussian_is_normalized_and_as_wide_as_theory_says(walks):
 
 def test_summary_tells_verdicts_by_symbol_and_word():
     written = words(motion.draw_summary(summary_table()))
-    for verdict, (symbol, _) in motion.VERDICTS.items():
+    for verdict, (symbol, _) in style.VERDICTS.items():
         assert verdict in written and symbol in written
 
 

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import tifffile
+from damaged import write_damaged_tiff
 
 from defocus3d.camera import Camera
 from defocus3d.frames import InputError, files_of, open_frames
@@ -133,11 +134,6 @@ def test_truncation_is_seen_wherever_it_falls(tmp_path):
 
 def test_damaged_data_is_an_input_error(tmp_path):
     path = tmp_path / "movie.tif"
-    tifffile.imwrite(path, PLANES, photometric="minisblack", compression="zlib", metadata=None)
-    with tifffile.TiffFile(path) as tif:
-        at = tif.pages[5].dataoffsets[0]
-    data = bytearray(path.read_bytes())
-    data[at : at + 20] = bytes(20)
-    path.write_bytes(data)
+    write_damaged_tiff(path, PLANES)
     with open_frames(path, CAMERA) as frames, pytest.raises(InputError, match=r"movie\.tif: planes 5 to 8 cannot be read"):
         frames.read(4, 8)

@@ -2,23 +2,12 @@
 
 import pandas as pd
 import tifffile
+from damaged import write_damaged_tiff
 from tiny_analysis import write_acquisitions
 
 
-def write_damaged(folder):
-    """A movie whose headers are sound, but not the data of its sixth frame."""
-    frames = tifffile.imread(folder / "data" / "swimming.tif")
-    path = folder / "data" / "damaged.tif"
-    tifffile.imwrite(path, frames, photometric="minisblack", compression="zlib", metadata=None)
-    with tifffile.TiffFile(path) as tif:
-        at = tif.pages[5].dataoffsets[0]
-    data = bytearray(path.read_bytes())
-    data[at : at + 20] = bytes(20)
-    path.write_bytes(data)
-
-
 def test_one_bad_movie_does_not_stop_the_others(tiny):
-    write_damaged(tiny.folder)
+    write_damaged_tiff(tiny.folder / "data" / "damaged.tif", tifffile.imread(tiny.folder / "data" / "swimming.tif"))
     movies = {"damaged": "data/damaged.tif", "swimming": "data/swimming.tif", "again": "data/swimming.tif"}
     write_acquisitions(tiny.folder, movies)
     run = tiny.snakemake()

@@ -320,21 +320,24 @@ def _axial_stretch(found, replicates, experiment: Experiment) -> dict:
     """sqrt(Dz / Dxy), by which z is too long, with its interval, and the axial scale that makes it 1 where the interval leaves 1 out."""
     if "z" not in experiment.axes:
         return {"value": None, "ci95": None, "proposed_axial_scale": None}
-    walled = found["wall_factor"][-1] / found["wall_factor"][:-1].mean()
+    expected = found["expected_isotropy"]
     with np.errstate(invalid="ignore"):
-        stretch = _with_interval(np.sqrt(found["isotropy"] / walled), np.sqrt(replicates["isotropy"] / walled))
+        stretch = _with_interval(np.sqrt(found["isotropy"] / expected), np.sqrt(replicates["isotropy"] / expected))
     low, high = stretch["ci95"]
     differs = low > 1 or high < 1
     return stretch | {"proposed_axial_scale": experiment.axial_scale / stretch["value"] if differs else None}
 
 
 def _whereabouts(measurement, experiment: Experiment, wall_z_um) -> dict:
-    """What does not come from sums alone: expected slowing by walls, D by height, and two populations of beads."""
+    """What does not come from sums alone: expected slowing by walls and D, its isotropy, D by height, and two populations of beads."""
     axes, far = experiment.axes, min(KURTOSIS_LAG, measurement.sums.weight.shape[-1])
     depth = depth_profile(measurement.runs, measurement.links, measurement.window, experiment.frame_interval_s, experiment.blur, axes)
     slowed = walls.mobility(depth["z_um"].to_numpy(float), wall_z_um, experiment.bead_diameter_um / 2, axes)
+    factor = measurement.wall_factor(wall_z_um, experiment.bead_diameter_um, axes)
     return {
-        "wall_factor": measurement.wall_factor(wall_z_um, experiment.bead_diameter_um, axes),
+        "wall_factor": factor,
+        "expected": tuple(float(factor.mean()) * number for number in experiment.expected_um2_s),
+        "expected_isotropy": factor[-1] / factor[:-1].mean(),
         "depth": depth.assign(**{f"wall_factor_{axis}": slowed[i] for i, axis in enumerate(axes)}),
         "populations": two_populations(measurement.sums.square[..., far - 1], measurement.sums.weight[..., far - 1], far),
     }
@@ -346,8 +349,7 @@ def _results(measurement, found, replicates, sensitivity, experiment: Experiment
     each = {axis: _with_interval(found["diffusion"][i], replicates["diffusion"][:, i]) for i, axis in enumerate(axes)}
     each["".join(axes)] = _with_interval(found["together"], replicates["together"])
     fits = {axis: _with_interval(found["msd_fit"][i], replicates["msd_fit"][:, i]) for i, axis in enumerate(axes)}
-    slowed = float(found["wall_factor"].mean())
-    value, sd = (slowed * number for number in experiment.expected_um2_s)
+    value, sd = found["expected"]
     vacf = [_with_interval(v, replicates["vacf"][:, i]) for i, v in enumerate(found["vacf"])]
     drift = {axis: _with_interval(1e3 * found["drift"][i], 1e3 * replicates["drift"][:, i]) for i, axis in enumerate(axes)}
     base = sensitivity.get(1.0, np.nan)

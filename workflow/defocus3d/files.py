@@ -19,3 +19,9 @@ def whole(path):
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def write(path, content: str | bytes) -> None:
+    """Write `content` to `path`, text as UTF-8, whole or not at all."""
+    with whole(path) as aside:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from defocus3d.msd import covariance_estimate
+from defocus3d.msd import covariance_estimate, covariance_sd
 
 DEPTH_BINS = 6
 FEWEST_IN_BIN = 30  # steps from which the D of a bin has an error worth its name
@@ -67,7 +67,8 @@ def track_diffusion(runs, frame_interval_s: float) -> pd.DataFrame:
         sums.append([np.bincount(runs.track[first], w, runs.n_tracks) for w in (np.ones(len(first)), product)])
     (n, square), (pairs, neighbour) = sums
     with np.errstate(invalid="ignore", divide="ignore"):
-        d = (square / n + 2 * neighbour / pairs) / (2 * frame_interval_s)
+        covariance = np.stack([square / n, neighbour / pairs], axis=-1)
+    d, _ = covariance_estimate(covariance, frame_interval_s, blur=0.0)
     return pd.DataFrame({"track": np.arange(runs.n_tracks), "n": n.astype(np.int64), "D_um2_s": d})
 
 
@@ -75,7 +76,7 @@ def depth_profile(runs, links, window, frame_interval_s: float, blur: float, axe
     """D in µm²/s and its standard deviation by height: z_um, n, and D_{axis}, sd_{axis} of each axis, a row a bin.
 
     Steps count in the bin where they start, pairs of steps where they meet, if the window holds them. Bins hold equal numbers. Standard
-    deviations follow from theory (Vestergaard, Blainey and Flyvbjerg 2014, Phys. Rev. E 89, 022726, eq. 17).
+    deviations are those of theory (`msd.covariance_sd`).
     """
     table = {"z_um": [], "n": []} | {f"{name}_{axis}": [] for axis in axes for name in ("D", "sd")}
     at = axes.index("z") if "z" in axes else None
@@ -95,9 +96,7 @@ def depth_profile(runs, links, window, frame_interval_s: float, blur: float, axe
             with np.errstate(invalid="ignore", divide="ignore"):
                 covariance = product / weight / [links.kept_variance, links.kept_variance**2]
                 d, error = covariance_estimate(covariance, frame_interval_s, blur)
-                ratio = error / (d * frame_interval_s) - 2 * blur
-                n = weight[0]
-                sd = abs(d) * np.sqrt((6 + 4 * ratio + 2 * ratio**2) / n + 4 * (1 + ratio) ** 2 / n**2)
+                sd = covariance_sd(d, weight[0], error / (d * frame_interval_s) - 2 * blur)
             table[f"D_{axis}"].append(float(d))
             table[f"sd_{axis}"].append(float(sd))
     return pd.DataFrame(table)

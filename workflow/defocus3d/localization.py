@@ -5,7 +5,6 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from enum import IntFlag
 from functools import cached_property
 from pathlib import Path
 
@@ -15,14 +14,14 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
-from defocus3d import cnn, fcn, population, tables
+from defocus3d import cnn, fcn, files, population, tables
 from defocus3d.acceptance import Acceptance
 from defocus3d.camera import Camera
-from defocus3d.files import whole
 from defocus3d.matched_filter import Bank
 from defocus3d.population import Population
 from defocus3d.psf import PSF
 from defocus3d.refinement import fit_frame
+from defocus3d.tables import Flag
 
 logger = logging.getLogger(__name__)
 
@@ -34,16 +33,6 @@ LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be 
 POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, from which the brightness of its beads is measured
 CERTAIN = 3.0  # log odds of beads that count in it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
-
-
-class Flag(IntFlag):
-    """Why a localization is not to be used; 0 is good."""
-
-    OUT_OF_RANGE = 1  # beyond the axial range, or outside of the image
-    UNCERTAIN = 2  # its uncertainty is too large to tell anything
-    MISFIT = 4  # the image around it is not explained
-    WEAK = 8  # too little light, or too improbable in the light of all beads of the movie
-    DOUBLE = 16  # a second answer for one bead
 
 
 @dataclass(frozen=True)
@@ -77,8 +66,7 @@ class Calibration:
 
     def save(self, path) -> None:
         """Write as JSON."""
-        with whole(path) as aside:
-            aside.write_text(json.dumps(asdict(self), indent=1))
+        files.write(path, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, path) -> "Calibration":

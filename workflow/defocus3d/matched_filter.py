@@ -74,15 +74,22 @@ def bayes_factor(photons, variance, population: Population):
     return 0.5 * (np.log(variance / wide) - (photons - population.photons) ** 2 / wide + photons**2 / variance)
 
 
-def unexplained(residual, weight, bank: Bank, population: Population, least: float) -> np.ndarray:
-    """Places (beads, 3: x, y, z in µm) at which another bead would explain the residual: peaks of the log Bayes factor above `least`.
+def peaks(residual, weight, bank: Bank, population: Population, least: float, apart_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places (beads, 3: x, y, z in µm) of peaks of the log Bayes factor above `least`, and their brightness (beads,).
 
-    `residual` is in photoelectrons, `weight` its inverse variance.
+    Peaks are `apart_px` from each other. `residual` is in photoelectrons, `weight` its inverse variance.
     """
-    factor = bayes_factor(*bank.brightness(residual, weight), population)
+    photons, variance = bank.brightness(residual, weight)
+    factor = bayes_factor(photons, variance, population)
     best, height = factor.max(axis=0), factor.argmax(axis=0)
-    row, column = peak_local_max(best, min_distance=APART_PX, threshold_abs=least, exclude_border=False).T
-    return np.column_stack([column * bank.pixel_size_um, row * bank.pixel_size_um, bank.z_um[height[row, column]]])
+    row, column = peak_local_max(best, min_distance=apart_px, threshold_abs=least, exclude_border=False).T
+    at = height[row, column]
+    return np.column_stack([column * bank.pixel_size_um, row * bank.pixel_size_um, bank.z_um[at]]), photons[at, row, column]
+
+
+def unexplained(residual, weight, bank: Bank, population: Population, least: float) -> np.ndarray:
+    """Places (beads, 3: x, y, z in µm) at which another bead would explain the residual; see `peaks`."""
+    return peaks(residual, weight, bank, population, least, APART_PX)[0]
 
 
 def heights(residual, weight, place_um, bank: Bank, population: Population) -> tuple[np.ndarray, np.ndarray]:

@@ -82,6 +82,15 @@ def covariance_estimate(covariance, frame_interval_s: float, blur: float, reach:
     return (square + 2.0 * moved_on) / (2.0 * frame_interval_s), blur * square + (2.0 * blur - 1.0) * neighbour
 
 
+def covariance_sd(diffusion, steps, reduced_error=0.0):
+    """Standard deviation of `covariance_estimate` in µm²/s, from D, the number of steps, and sigma² / (D dt) - 2 R.
+
+    Vestergaard, Blainey and Flyvbjerg 2014, Phys. Rev. E 89, 022726, eq. 17.
+    """
+    e = reduced_error
+    return abs(diffusion) * np.sqrt((6 + 4 * e + 2 * e**2) / steps + 4 * (1 + e) ** 2 / steps**2)
+
+
 def optimal_points(diffusion, error_variance, frame_interval_s: float, blur: float, track_frames: float) -> int:
     """Number of points of the MSD whose straight-line fit gives the most precise slope.
 

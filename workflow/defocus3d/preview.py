@@ -1,15 +1,10 @@
 """A look at stacks and movies before anything is trained: what is in them, and what can be expected of them."""
 
-import html
-from base64 import b64encode
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from skimage.feature import peak_local_max
 
 from defocus3d.camera import Camera
-from defocus3d.matched_filter import Bank, bayes_factor
+from defocus3d.matched_filter import Bank, peaks
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 
@@ -56,7 +51,7 @@ def first_look(images_e: np.ndarray, psf: PSF, camera: Camera, training: dict) -
     Peaks of the Bayes factor of one bead against none, in rounds: what was found is taken off before the next. Good to count beads, to
     some tens of percent. Brightness is known roughly (`clear`) only of those found first and not far from focus.
     """
-    bank, pixel = Bank.of(psf), psf.pixel_size_um
+    bank = Bank.of(psf)
     beads = Population.unknown(training["photons"], training["density_per_um2"], psf.axial_range_um)
     near = NEAR_FOCUS * np.array(psf.axial_range_um)
     found = []
@@ -65,15 +60,11 @@ def first_look(images_e: np.ndarray, psf: PSF, camera: Camera, training: dict) -
         weight = (1.0 / camera.variance(np.maximum(image, level))).astype(np.float32)
         expected = np.full(image.shape, level)
         for number in range(ROUNDS):
-            photons, variance = bank.brightness(image - expected, weight)
-            factor = bayes_factor(photons, variance, beads)
-            best, height = factor.max(axis=0), factor.argmax(axis=0)
-            peaks = peak_local_max(best, min_distance=max(1, round(APART_UM / pixel)), threshold_abs=LEAST_FACTOR, exclude_border=False)
-            y, x = peaks.T
-            z, bright = bank.z_um[height[y, x]], photons[height[y, x], y, x]
-            expected += psf.image(x * pixel, y * pixel, z, image.shape, bright)
+            places, photons = peaks(image - expected, weight, bank, beads, LEAST_FACTOR, max(1, round(APART_UM / psf.pixel_size_um)))
+            x, y, z = places.T
+            expected += psf.image(x, y, z, image.shape, photons)
             clear = (number == 0) & (z >= near[0]) & (z <= near[1])
-            found.append(pd.DataFrame({"frame": frame, "x_um": x * pixel, "y_um": y * pixel, "z_um": z, "photons": bright, "clear": clear}))
+            found.append(pd.DataFrame({"frame": frame, "x_um": x, "y_um": y, "z_um": z, "photons": photons, "clear": clear}))
     found = without_remains(pd.concat(found, ignore_index=True))
     return found[found["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
 
@@ -114,13 +105,15 @@ def _advice(facts: dict, levels, training: dict) -> list[str]:
     for what, key in (("background", "background_e"), ("brightness of the beads", "photons"), ("density", "density_per_um2")):
         value, (low, high) = facts[key], training[key]
         if value and value > 0 and not low / LENIENCE[key] <= value <= LENIENCE[key] * high:
-            advice.append(f"{what}, about {value:.3g}, lies outside of training.{key}, {low:g} to {high:g}: widen it to include what you recorded")
+            outside = f"{what}, about {value:.3g}, lies outside of training.{key}, {low:g} to {high:g}"
+            advice.append(f"{outside}: widen it to include what you recorded")
     if facts["saturated_share"] > MANY_SATURATED:
         advice.append(f"{100 * facts['saturated_share']:.2g} % of the pixels are saturated: shorten the exposure or dim the light")
     if facts["beads_per_frame"] < 1:
         advice.append("hardly a bead is seen: is the movie in focus, is the camera's gain right, are the beads dim?")
     if levels.max() > 1.5 * max(levels.min(), 1.0):
-        advice.append(f"the background changes from {levels.min():.0f} to {levels.max():.0f} photoelectrons over the movie: bleaching, or light from outside?")
+        change = f"{levels.min():.0f} to {levels.max():.0f} photoelectrons"
+        advice.append(f"the background changes from {change} over the movie: bleaching, or light from outside?")
     return advice
 
 
@@ -128,7 +121,8 @@ def optics_advice(beads: pd.DataFrame, apart: pd.DataFrame, training: dict) -> l
     """A sentence for each thing to mend of an optics: its table beads.csv, and `sides_apart` at the brightest of the training."""
     advice, kept = [], int(beads["kept"].sum())
     if kept < FEW_BEADS:
-        advice.append(f"only {kept} beads are kept for the PSF: record more isolated ones, nine or so; several stacks of one optics are pooled")
+        more = "record more isolated ones, nine or so; several stacks of one optics are pooled"
+        advice.append(f"only {kept} beads are kept for the PSF: {more}")
     saturated = int((beads["reason"] == "saturated").sum())
     if saturated:
         advice.append(f"{saturated} beads are saturated: record the stack with less light")
@@ -136,32 +130,19 @@ def optics_advice(beads: pd.DataFrame, apart: pd.DataFrame, training: dict) -> l
     if len(alike):
         span = f"{abs(alike['z_um']).min():.1f} to {abs(alike['z_um']).max():.1f} µm from focus"
         advice.append(
-            f"the two sides of focus look alike ({span}) even for beads of {training['photons'][1]:g} photoelectrons: z may be on the wrong "
-            "side; a slight astigmatism or spherical aberration (cover-slip correction, a weak cylinder lens) tells them apart"
+            f"the two sides of focus look alike ({span}) even for beads of {training['photons'][1]:g} photoelectrons: z may be on the "
+            "wrong side; a slight astigmatism or spherical aberration (cover-slip correction, a weak cylinder lens) tells them apart"
         )
     return advice
 
 
-def page(title: str, sections: list[tuple[str, list[str], list[str], list]]) -> str:
-    """One HTML page without links to elsewhere; a section is its heading, facts, advice, and the PNG files of its pictures."""
-    style = "body{font:16px sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}img{max-width:100%}.mend{color:#a33f00}.good{color:#00664b}"
-    parts = [f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>']
-    parts.append(f"<h1>{html.escape(title)}</h1>")
-    for heading, facts, advice, pictures in sections:
-        parts.append(f"<h2>{html.escape(heading)}</h2><ul>")
-        parts += [f"<li>{html.escape(fact)}</li>" for fact in facts]
-        parts += [f'<li class="mend"><b>To mend:</b> {html.escape(text)}</li>' for text in advice]
-        parts.append('</ul>' if advice else '<li class="good">Nothing to mend was found.</li></ul>')
-        parts += [f'<img alt="{html.escape(heading)}" src="data:image/png;base64,{b64encode(Path(p).read_bytes()).decode()}">' for p in pictures]
-    return "\n".join(parts) + "</html>\n"
-
-
 def in_words(facts: dict) -> list[str]:
     """The facts of a movie, a sentence each."""
-    (x, y, z), away = facts["limit_focus_nm"], facts["limit_away_nm"]
-    photons = "none clear enough to tell the brightness" if facts["photons"] is None else f"roughly {facts['photons']:,.0f} photoelectrons each"
+    focus, away = (", ".join(f"{value:.0f}" for value in facts[f"limit_{where}_nm"]) for where in ("focus", "away"))
+    bright = facts["photons"]
+    photons = "none clear enough to tell the brightness" if bright is None else f"roughly {bright:,.0f} photoelectrons each"
     return [
         f"beads in a frame, at a first look: {facts['beads_per_frame']:.0f} ({facts['density_per_um2']:.3g} per µm²), {photons}",
         f"background: {facts['background_e']:.0f} photoelectrons a pixel; saturated pixels: {100 * facts['saturated_share']:.2g} %",
-        f"best precision of a bead alone, x, y, z: {x:.0f}, {y:.0f}, {z:.0f} nm at focus; {away[0]:.0f}, {away[1]:.0f}, {away[2]:.0f} nm near the end of the range",
+        f"best precision of a bead alone, x, y, z: {focus} nm at focus; {away} nm near the end of the range",
     ]

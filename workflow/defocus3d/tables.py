@@ -1,5 +1,6 @@
 """The result tables: their columns, and writing them whole or not at all."""
 
+from enum import IntFlag
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,16 @@ TRACK_COLUMNS = {**LOCALIZATION_COLUMNS, "particle": np.int64}
 def empty(columns: dict) -> pd.DataFrame:
     """A table without rows, with the given columns and types."""
     return pd.DataFrame({name: np.empty(0, dtype) for name, dtype in columns.items()})
+
+
+class Flag(IntFlag):
+    """Why a localization is not to be used; 0 is good."""
+
+    OUT_OF_RANGE = 1  # beyond the axial range, or outside of the image
+    UNCERTAIN = 2  # its uncertainty is too large to tell anything
+    MISFIT = 4  # the image around it is not explained
+    WEAK = 8  # too little light, or too improbable in the light of all beads of the movie
+    DOUBLE = 16  # a second answer for one bead
 
 
 def conform(table: pd.DataFrame, columns: dict) -> pd.DataFrame:

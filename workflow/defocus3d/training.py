@@ -186,7 +186,8 @@ def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict, check
         return noisy(rng.choice(learn, settings["cnn_batch"]), rng)
 
     validation = noisy(validate[:2000], np.random.default_rng([settings["seed"], 8]))
-    return fit(cnn.build, cnn.loss, draw, validation, settings["cnn_steps"], settings["learning_rate"], settings["seed"] + 1, "cnn", checkpoint)
+    steps, seed = settings["cnn_steps"], settings["seed"] + 1
+    return fit(cnn.build, cnn.loss, draw, validation, steps, settings["learning_rate"], seed, "cnn", checkpoint)
 
 
 def clean_crops(scenes: Scenes, found: pd.DataFrame):

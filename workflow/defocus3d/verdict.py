@@ -8,7 +8,10 @@ from defocus3d.heterogeneity import chance_of_spread
 
 FEWEST_TRACKS = 10  # a bootstrap over fewer tracks tells little
 # Deviations below these are of no consequence for the diffusion coefficient, however surely they are measured.
-TOLERATED = {"isotropy": 0.02, "alpha": 0.05, "kurtosis": 0.2, "estimators": 0.02, "drift_steps": 0.1, "range": 0.02, "vacf": 0.05, "depth": 0.1, "populations": 1.5}
+TOLERATED = {
+    "isotropy": 0.02, "alpha": 0.05, "kurtosis": 0.2, "estimators": 0.02, "drift_steps": 0.1, "range": 0.02, "vacf": 0.05, "depth": 0.1,
+    "populations": 1.5,
+}  # fmt: skip
 TESTS = 10  # judged together: each gets its share of the significance
 FEWEST_KEPT_VARIANCE = 0.8  # less than this share of a step's variance within the search range cannot be corrected for
 
@@ -30,7 +33,7 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
         reasons += test(found, replicates, experiment, z)
     if reasons:
         return "inconsistent", reasons
-    expected, expected_sd = (found["wall_factor"].mean() * number for number in experiment.expected_um2_s)
+    expected, expected_sd = found["expected"]
     return "consistent", [
         f"D of {found['together']:.3g} ± {_sd(replicates['together']):.2g} µm²/s agrees with the expected "
         f"{expected:.3g} ± {expected_sd:.2g} µm²/s, and no sign of other motion was found"
@@ -62,9 +65,7 @@ def _lacking(measurement, found, settings) -> list[str]:
 
 
 def _magnitude(found, replicates, experiment, z) -> list[str]:
-    value, slowed = found["together"], found["wall_factor"].mean()
-    expected, expected_sd = (slowed * number for number in experiment.expected_um2_s)
-    sd = _sd(replicates["together"])
+    value, sd, (expected, expected_sd) = found["together"], _sd(replicates["together"]), found["expected"]
     if abs(value - expected) <= z * np.hypot(sd, expected_sd):
         return []
     return [
@@ -74,8 +75,8 @@ def _magnitude(found, replicates, experiment, z) -> list[str]:
 
 
 def _isotropy(found, replicates, experiment, z) -> list[str]:
-    walled = found["wall_factor"][-1] / found["wall_factor"][:-1].mean()
-    value, sd = found["isotropy"] / walled, _sd(replicates["isotropy"]) / walled
+    expected = found["expected_isotropy"]
+    value, sd = found["isotropy"] / expected, _sd(replicates["isotropy"]) / expected
     if abs(value - 1.0) <= max(z * sd, TOLERATED["isotropy"]):
         return []
     others, last = " and ".join(experiment.axes[:-1]), experiment.axes[-1]
@@ -151,7 +152,8 @@ def _drift(found, replicates, experiment, z) -> list[str]:
     for i, axis in enumerate(experiment.axes):
         value, sd = found["drift"][i], _sd(replicates["drift"][:, i])
         if abs(value) > z * sd and abs(value) * experiment.frame_interval_s > TOLERATED["drift_steps"] * step[i]:
-            reasons.append(f"flow: the beads move together along {axis} at {1e3 * value:.3g} ± {1e3 * sd:.2g} nm/s (taken off before D was estimated)")
+            speed = f"{1e3 * value:.3g} ± {1e3 * sd:.2g} nm/s"
+            reasons.append(f"flow: the beads move together along {axis} at {speed} (taken off before D was estimated)")
     return reasons
 
 

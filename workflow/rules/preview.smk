@@ -44,7 +44,10 @@ rule preview:
             kind=["png", "json"],
         ),
     output:
-        "results/preview.html",
+        page="results/preview.html",
+        sides=expand(
+            "results/preview/optics/{optics}_sides.png", optics=analysis.optics
+        ),
     log:
         "results/logs/preview.log",
     conda:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from defocus3d import tables
+from defocus3d import files, tables
 from defocus3d.diffusion import Experiment, brownian_check
-from defocus3d.files import whole
 
 msd, brownian = brownian_check(
     pd.read_parquet(snakemake.input.tracks),
@@ -23,5 +22,4 @@ msd, brownian = brownian_check(
 )
 print(f"verdict: {brownian['verdict']} ({'; '.join(brownian['reasons'])})")
 tables.write(msd, snakemake.output.msd)
-with whole(snakemake.output.brownian) as aside:
-    aside.write_text(json.dumps(brownian, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+files.write(snakemake.output.brownian, json.dumps(brownian, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from defocus3d.camera import Camera
 from defocus3d.displacements import unbroken_runs
-from defocus3d.figures import motion, style, tracks
+from defocus3d.figures import checks, motion, style, tracks
 from defocus3d.frames import open_frames
 from defocus3d.heterogeneity import track_diffusion
 
@@ -31,4 +31,4 @@ style.save(tracks.draw_tracks(linked, interval_s), snakemake.output.tracks)
 style.save(motion.draw_msd(pd.read_csv(snakemake.input.msd), brownian, exposure_s, name), snakemake.output.msd)
 style.save(motion.draw_displacements(linked, brownian, interval_s, exposure_s, name), snakemake.output.displacements)
 by_track = track_diffusion(unbroken_runs(linked, style.AXES), interval_s)
-style.save(motion.draw_checks(by_track, brownian, name), snakemake.output.checks)
+style.save(checks.draw_checks(by_track, brownian, name), snakemake.output.checks)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from defocus3d import files
 from defocus3d.figures import quality, style, viewer
-from defocus3d.files import whole
 
 name, info = snakemake.wildcards.acquisition, json.loads(Path(snakemake.input.info).read_text())
 page = viewer.tracks_page(pd.read_parquet(snakemake.input.tracks), name, Path(snakemake.input.film).read_bytes())
-with whole(snakemake.output.page) as aside:
-    aside.write_text(page, encoding="utf-8")
+files.write(snakemake.output.page, page)
 localizations = pd.read_parquet(snakemake.input.localizations)
 style.save(quality.draw_quality(localizations, info["n_frames"], snakemake.params.frame_interval_s), snakemake.output.quality)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defocus3d import files
 from defocus3d.figures import evaluation, in_numbers, style, training
 
 tables = {name: pd.read_csv(snakemake.input[name]) for name in ("training", "evaluation", "limit")}
@@ -16,4 +17,4 @@ style.save(training.draw_training(tables["training"]), snakemake.output.training
 style.save(evaluation.draw_evaluation(tables["evaluation"], tables["limit"]), snakemake.output.evaluation)
 calibration = json.loads(Path(snakemake.input.calibration).read_text())
 page = in_numbers.optics_page(snakemake.wildcards.optics, calibration, tables["evaluation"])
-Path(snakemake.output.numbers).write_text(page, encoding="utf-8")
+files.write(snakemake.output.numbers, page)

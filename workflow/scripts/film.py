@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from defocus3d import files
 from defocus3d.camera import Camera
 from defocus3d.figures import film, tracks
-from defocus3d.files import whole
 from defocus3d.frames import open_frames
 
 movie, linked = snakemake.params.acquisition, pd.read_parquet(snakemake.input.tracks)
@@ -20,7 +20,5 @@ with open_frames(movie["path"], Camera.of(movie)) as frames:
     shown = film.window(tracks.typical_frame(linked), len(frames), frames.shape)
     images = frames.read(shown[0].start, shown[0].stop)[:, shown[1], shown[2]]
 pictures = film.draw_film(images, linked, shown, movie["pixel_size_um"], info["axial_range_um"], movie["frame_interval_s"])
-with whole(snakemake.output.film) as aside:
-    aside.write_bytes(film.animated(pictures))
-with whole(snakemake.output.thumbnail) as aside:
-    aside.write_bytes(film.thumbnail(pictures[min(film.TAIL, len(pictures) - 1)]))
+files.write(snakemake.output.film, film.animated(pictures))
+files.write(snakemake.output.thumbnail, film.thumbnail(pictures[min(film.TAIL, len(pictures) - 1)]))

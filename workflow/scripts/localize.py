@@ -6,9 +6,8 @@ log = start(snakemake)
 
 import json
 
-from defocus3d import tables
+from defocus3d import files, tables
 from defocus3d.camera import Camera
-from defocus3d.files import whole
 from defocus3d.frames import open_frames
 from defocus3d.localization import Calibration, Localizer, localize_movie
 from defocus3d.psf import PSF
@@ -20,8 +19,7 @@ localizer = Localizer(*networks, PSF.load(snakemake.input.psf).blurred(snakemake
 with open_frames(row["path"], localizer.camera) as frames:
     table, info = localize_movie(localizer, frames, row, settings, threads=snakemake.threads)
 tables.write(table, snakemake.output.localizations)
-with whole(snakemake.output.info) as aside:
-    aside.write_text(json.dumps(info, indent=1))
+files.write(snakemake.output.info, json.dumps(info, indent=1))
 log.info("%d localizations, %d of them good, in %d frames", len(table), (table["flag"] == 0).sum(), info["n_frames"])
 for warning in info["warnings"]:
     log.warning(warning)

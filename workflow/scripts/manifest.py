@@ -6,7 +6,7 @@ start(snakemake)
 
 import json
 
-from defocus3d.files import whole
+from defocus3d import files
 from defocus3d.provenance import WORKFLOW, manifest
 
 record = manifest(
@@ -15,5 +15,4 @@ record = manifest(
     inputs=[*snakemake.input.sheets, *snakemake.input.data],
     environments=WORKFLOW.parent.glob("envs/*.yaml"),
 )
-with whole(snakemake.output[0]) as aside:
-    aside.write_text(json.dumps(record, indent=2) + "\n")
+files.write(snakemake.output[0], json.dumps(record, indent=2) + "\n")

@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from defocus3d import preview
+from defocus3d import files, preview
 from defocus3d.camera import Camera
 from defocus3d.figures import preview as pictures
 from defocus3d.figures import style
-from defocus3d.files import whole
 from defocus3d.psf import PSF
 
 sections, training = [], snakemake.params.training
 level = float(np.sqrt(np.prod(training["background_e"])))
 for optics, camera in snakemake.params.cameras.items():
-    folder, sides = Path("results/optics", optics), f"results/preview/{optics}_sides.png"
+    folder, sides = Path("results/optics", optics), f"results/preview/optics/{optics}_sides.png"
     psf, beads = PSF.load(folder / "psf.npz"), pd.read_csv(folder / "beads.csv", keep_default_na=False)
     curves = {n: preview.sides_apart(psf, n, level, Camera.of(camera)) for n in np.geomspace(*training["photons"], 3)[::-1]}
     style.save(pictures.draw_sides(curves, preview.TOLD_APART), sides)
@@ -32,6 +31,5 @@ for optics, camera in snakemake.params.cameras.items():
 for name in snakemake.params.movies:
     facts = json.loads(Path(f"results/preview/{name}.json").read_text())
     sections.append((f"Movie {name}", preview.in_words(facts), facts["advice"], [f"results/preview/{name}.png"]))
-with whole(snakemake.output[0]) as aside:
-    aside.write_text(preview.page("Look before you train", sections), encoding="utf-8")
-log.info("written to %s: %d things to mend", snakemake.output[0], sum(len(advice) for _, _, advice, _ in sections))
+files.write(snakemake.output.page, pictures.preview_page("Look before you train", sections))
+log.info("written to %s: %d things to mend", snakemake.output.page, sum(len(advice) for _, _, advice, _ in sections))

@@ -8,11 +8,10 @@ import json
 
 import numpy as np
 
-from defocus3d import preview
+from defocus3d import files, preview
 from defocus3d.camera import Camera
 from defocus3d.figures import preview as pictures
 from defocus3d.figures import style
-from defocus3d.files import whole
 from defocus3d.frames import open_frames
 from defocus3d.psf import PSF
 
@@ -25,7 +24,6 @@ with open_frames(movie["path"], camera) as frames:
 found = preview.first_look(images[: preview.SEARCHED], psf, camera, training)
 facts = preview.movie_facts(images, found, full, psf, camera, training)
 style.save(pictures.draw_movie(images, found, chosen, training, psf.pixel_size_um), snakemake.output.figure)
-with whole(snakemake.output.facts) as aside:
-    aside.write_text(json.dumps(facts, indent=1))
+files.write(snakemake.output.facts, json.dumps(facts, indent=1))
 for advice in facts["advice"]:
     log.warning(advice)

@@ -49,7 +49,8 @@ def draw_film(images, tracks: pd.DataFrame, shown, pixel_size_um: float, z_limit
     near = tracks[tracks["frame"].between(frames.start - TAIL, frames.stop - 1)].sort_values(["particle", "frame"])
     places = (near[["x_um", "y_um"]].to_numpy() / pixel_size_um - [columns.start, rows.start] + 0.5) * scale
     colours = (255 * style.DEPTH(Normalize(*z_limits_um, clip=True)(near["z_um"].to_numpy()))[:, :3]).astype(int)
-    paths = [(near["frame"].to_numpy()[rows_of], places[rows_of], colours[rows_of]) for rows_of in near.groupby("particle").indices.values()]
+    frame = near["frame"].to_numpy()
+    paths = [(frame[at], places[at], colours[at]) for at in near.groupby("particle").indices.values()]
     pictures = []
     for number, picture in zip(range(frames.start, frames.stop), grey, strict=True):
         image = Image.fromarray(picture).resize((picture.shape[1] * scale, picture.shape[0] * scale), Image.Resampling.NEAREST)

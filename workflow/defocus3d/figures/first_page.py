@@ -1,17 +1,15 @@
 """The first page of the report: one line an acquisition, with its verdict, its D and a picture; and which ones are shown in full."""
 
-import base64
 import html
 from pathlib import Path
 
 import pandas as pd
 
-from defocus3d.figures import style
+from defocus3d.figures import pages, style
 
 # the report's size in bytes, of which Snakemake's own part and the tables take what is set aside
 MOST_BYTES, SET_ASIDE = 14_500_000, 4_000_000
 ENCODED = 4 / 3  # of binary data in a text file
-VERDICTS = {"failed": ("✘", style.INK), "inconsistent": ("✘", style.ORANGE), "insufficient": ("?", "#666666"), "consistent": ("✔", style.BLUE)}
 REACH = 0.25  # D over its expectation is drawn from 1 - REACH to 1 + REACH
 
 HEAD = """<style>
@@ -29,25 +27,24 @@ COLUMNS = ("verdict", "acquisition", "tracks on a frame", "D of x, y, z over the
 def verdicts(summary: pd.DataFrame, thumbnails: dict[str, bytes]) -> str:
     """A table (HTML) with one row an acquisition of summary.csv, in its order, with its picture (WebP) where `thumbnails` has one."""
     counts = summary["verdict"].value_counts()
-    words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts) or "no acquisition"
+    words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in style.VERDICTS if verdict in counts) or "no acquisition"
     head = "".join(f"<th>{column}</th>" for column in COLUMNS)
     rows = "\n".join(_row(row, thumbnails.get(str(row["acquisition"]))) for _, row in summary.iterrows())
     return (
         f'{HEAD}<h2>Brownian motion? {words}</h2>\n<table class="verdicts"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>\n'
         "<p>The bars are 95 % intervals (x circle, y square, z triangle); the grey band is the expected value, give or take two of its "
         "standard deviations. Colour in the pictures is z. <b>Look for</b> bars that reach the band. The menu leads "
-        "to the pictures behind a verdict; the ⓘ beside each says what to look for.</p>\n"
+        "to the pictures behind a verdict; the i beside each says what to look for.</p>\n"
     )
 
 
-def _row(row: pd.Series, picture: bytes | None) -> str:
+def _row(row: pd.Series, thumbnail: bytes | None) -> str:
     """One acquisition as a row of the table."""
-    sign, colour = VERDICTS.get(row["verdict"], ("", style.INK))
-    data = base64.b64encode(picture).decode() if picture else ""
+    sign, colour = style.VERDICTS.get(row["verdict"], ("", style.INK))
     cells = [
         f'<b style="color:{colour}">{sign} {html.escape(str(row["verdict"]))}</b>',
         f"<b>{html.escape(str(row['acquisition']))}</b><br>{html.escape(str(row['optics']))}",
-        f'<img alt="a frame with tracks" src="data:image/webp;base64,{data}">' if data else "",
+        pages.picture(thumbnail, "webp", "a frame with tracks") if thumbnail else "",
         _intervals(row),
         _with_bounds(row["D_xyz_um2_s"], row["D_xyz_low"], row["D_xyz_high"]),
         _plain(row["D_expected_um2_s"]),
@@ -99,7 +96,7 @@ def in_full(summary: pd.DataFrame, results: Path) -> list[str]:
     """
     room = MOST_BYTES - SET_ASIDE - ENCODED * sum(_size(folder) for folder in (results / "optics").glob("*/figures"))
     room -= 1.5 * sum(file.stat().st_size for file in (results / "figures").iterdir())  # the first page, and the picture of all
-    order = summary.assign(rank=summary["verdict"].map(list(VERDICTS).index)).sort_values("rank", kind="stable")
+    order = summary.assign(rank=summary["verdict"].map(list(style.VERDICTS).index)).sort_values("rank", kind="stable")
     shown = []
     for name in order.loc[order["verdict"] != "failed", "acquisition"]:
         room -= ENCODED * _size(results / "acquisitions" / str(name) / "figures")

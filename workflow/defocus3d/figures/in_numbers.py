@@ -4,10 +4,12 @@ import html
 
 import pandas as pd
 
+from defocus3d.figures import pages
+
 CONFUSED = 3.0  # times the Cramér-Rao bound: an error of z beyond it is that of a bead taken for one at another height
 STAGES = {"networks": "networks alone", "refined": "refined by maximum likelihood"}
-STYLE = """<style>body{font:14px "DejaVu Sans",Arial,sans-serif;color:#222;margin:16px}table{border-collapse:collapse;margin:8px 0 18px}
-td,th{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid #ddd}h1{font-size:17px}h2{font-size:15px}</style>"""
+STYLE = """body{font:14px "DejaVu Sans",Arial,sans-serif;color:#222;margin:16px}table{border-collapse:collapse;margin:8px 0 18px}
+td,th{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid #ddd}h1{font-size:17px}h2{font-size:15px}"""
 
 
 def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame) -> str:
@@ -22,12 +24,12 @@ def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame) -> str:
     trained.append(["pixel size (µm)", f"{calibration['pixel_size_um']:g}"])
     head = ["", "RMS error of x, y, z (nm)", "best possible, x, y, z (nm)", "found of all", "within 1 σ, x, y, z"]
     reached = [_reached(row) for _, row in evaluation[evaluation["axis"] == "all"].iterrows()]
-    return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(name)}</title>{STYLE}</head><body>'
+    body = (
         f"<h1>{html.escape(name)} in numbers</h1><h2>Trained for</h2>{_table([], trained)}"
         f"<h2>Reached on data that the networks have not seen</h2>{_table(head, reached)}"
-        f"<h2>Where z is ambiguous</h2><p>{ambiguous(evaluation)}</p></body></html>\n"
+        f"<h2>Where z is ambiguous</h2><p>{ambiguous(evaluation)}</p>"
     )
+    return pages.page(name, STYLE, body)
 
 
 def _reached(row: pd.Series) -> list[str]:

@@ -7,11 +7,6 @@ from matplotlib.lines import Line2D
 
 from defocus3d.figures import style
 
-VERDICTS = {
-    "consistent": ("✓", style.GREEN),
-    "inconsistent": ("✗", style.ORANGE),
-    "insufficient": ("?", style.GREY),
-}
 ROW_IN = 0.42  # height of an acquisition's row in the summary
 SHARPEST_RATIO, WIDEST_RATIO = 0.15, 2.0  # half-widths of the summary's axis around 1
 
@@ -32,7 +27,7 @@ def _measured(brownian: dict, axis: str) -> tuple:
     return tuple(style.number(value) for value in (entry.get("value"), low, high, sd))
 
 
-def _expected(brownian: dict) -> tuple:
+def expected_diffusion(brownian: dict) -> tuple:
     """The Stokes-Einstein D and its standard deviation, nan where unknown."""
     entry = brownian.get("D_expected_um2_s") or {}
     return style.number(entry.get("value")), style.number(entry.get("sd"))
@@ -77,7 +72,7 @@ def draw_msd(msd: pd.DataFrame, brownian: dict, exposure_s: float, title: str = 
 def _headline(brownian: dict, title: str) -> str:
     """The title with the verdict."""
     verdict = brownian.get("verdict")
-    words = f"verdict: {verdict} {VERDICTS.get(verdict, ('', ''))[0]}" if verdict else ""
+    words = f"verdict: {verdict} {style.VERDICTS.get(verdict, ('', ''))[0]}" if verdict else ""
     return "   ".join(part for part in (title, words) if part)
 
 
@@ -118,7 +113,7 @@ def _msd_panel(panel, msd, brownian, exposure_s, axis) -> None:
 def _d_panel(panel, msd, brownian, exposure_s, axis) -> None:
     """Draw the D that each lag gives, with the expectation's and the fit's intervals."""
     d, low, high, sd = _measured(brownian, axis)
-    expected, spread = _expected(brownian)
+    expected, spread = expected_diffusion(brownian)
     lags = msd["lag_s"].to_numpy(dtype=float)
     offset = np.nan_to_num(offset_um2(d, sd, exposure_s))
     value = (msd[f"msd_{axis}_um2"].to_numpy(dtype=float) - offset) / (2 * lags)
@@ -157,7 +152,7 @@ def _lag_ticks(panel, lags) -> None:
 
 def _d_limits(panel, brownian) -> None:
     """Keep the expectation in the middle third, so that a small departure does not look large, nor a large one small."""
-    expected, spread = _expected(brownian)
+    expected, spread = expected_diffusion(brownian)
     low, high = panel.get_ylim()
     if np.isfinite(expected):
         reach = max(abs(low - expected), abs(high - expected), 0.15 * expected, 3 * np.nan_to_num(spread))
@@ -225,7 +220,7 @@ def _van_hove(panel, steps, edges, brownian, frame_interval_s, exposure_s, axis)
         color=style.AXIS_COLOURS[axis],
         elinewidth=0.8,
     )
-    expected, _ = _expected(brownian)
+    expected, _ = expected_diffusion(brownian)
     sd = np.nan_to_num(_measured(brownian, axis)[3])
     variance = 2 * expected * frame_interval_s + offset_um2(expected, sd, exposure_s)
     text = f"sd {1000 * np.std(steps):.0f} nm"
@@ -238,88 +233,6 @@ def _van_hove(panel, steps, edges, brownian, frame_interval_s, exposure_s, axis)
     panel.set_title(axis)
     panel.set_xlabel(f"displacement in {1000 * frame_interval_s:.3g} ms (µm)")
     panel.text(0.5, 0.97, text, transform=panel.transAxes, ha="center", va="top", fontsize=8)
-
-
-@style.house_style
-def draw_checks(by_track: pd.DataFrame, brownian: dict, title: str = "") -> Figure:
-    """D of each track against its length, D against z, and the velocity autocorrelation: whether beads are alike, everywhere, always.
-
-    Parameters
-    ----------
-    by_track : DataFrame
-        n (steps) and D_um2_s of each track.
-    brownian : dict
-        The content of brownian.json.
-    """
-    vacf, depth = brownian.get("velocity_autocorrelation") or [], brownian.get("D_by_z") or {}
-    if not np.isfinite(by_track["D_um2_s"]).any():
-        return style.message_figure("too few displacements to compare tracks", title)
-    figure = style.new_figure(3.3)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    tracks, heights, memory = figure.subplots(1, 3)
-    _track_panel(tracks, by_track, brownian)
-    _depth_panel(heights, depth, brownian)
-    _memory_panel(memory, vacf)
-    entries = [
-        Line2D([], [], color=style.AXIS_COLOURS[axis], marker=style.AXIS_MARKERS[axis], ms=4, ls="none", label=axis) for axis in style.AXES
-    ]
-    entries += [
-        Line2D([], [], color=style.INK, marker="o", ms=4, ls="none", label="all axes"),
-        Line2D([], [], color=style.GREY, ls="--", lw=1.6, label="expected"),
-    ]
-    style.legend_below(figure, entries)
-    return figure
-
-
-def _track_panel(panel, by_track, brownian) -> None:
-    """Draw D of each track over its number of steps, within the funnel in which 95 % of like beads are expected."""
-    seen = by_track[np.isfinite(by_track["D_um2_s"])]
-    panel.plot(seen["n"], seen["D_um2_s"], ls="none", marker="o", ms=2.5, color=style.INK, alpha=0.5)
-    expected, _ = _expected(brownian)
-    if np.isfinite(expected):
-        n = np.geomspace(seen["n"].min(), seen["n"].max() + 1, 100)
-        panel.axhline(expected, color=style.GREY, ls="--", lw=1.6)
-        # variance of the covariance-based estimate without localization error (Vestergaard et al. 2014, eq. 17), three axes
-        half = 1.96 * expected * np.sqrt((6 / n + 4 / n**2) / len(style.AXES))
-        panel.fill_between(n, expected - half, expected + half, color=style.GREY, alpha=0.22, lw=0)
-        panel.set_ylim(min(-0.5 * expected, 0), 3.5 * expected)
-    panel.set(xscale="log", xlabel="steps of the track", ylabel="D of a track (µm²/s)", title="beads alike?")
-    panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
-    panel.xaxis.set_minor_formatter(lambda value, _: "")
-
-
-def _depth_panel(panel, depth, brownian) -> None:
-    """Draw D of each axis by height, with 95 % bounds and the expectation, slowed by walls where they are known."""
-    z = np.array(depth.get("z_um") or [], float)
-    expected, _ = _expected({"D_expected_um2_s": {"value": brownian.get("D_expected_bulk_um2_s")}})
-    for shift, axis in zip((-0.02, 0.0, 0.02), style.AXES, strict=True):
-        if len(z) == 0:
-            break
-        colour = style.AXIS_COLOURS[axis]
-        value, sd = (np.array(depth[f"{name}_{axis}"], float) for name in ("D", "sd"))
-        panel.errorbar(
-            z + shift * np.ptp(z), value, yerr=1.96 * sd, ls="none", marker=style.AXIS_MARKERS[axis], ms=3.5, color=colour, elinewidth=0.8
-        )
-        slowed = expected * np.array(depth[f"wall_factor_{axis}"], float)
-        panel.plot(z, slowed, color=style.GREY if np.ptp(slowed) == 0 else colour, ls="--", lw=1.6, zorder=1)
-    if len(z) == 0:
-        panel.text(0.5, 0.5, "too few displacements", transform=panel.transAxes, ha="center")
-    panel.set(xlabel="z (µm)", ylabel="D (µm²/s)", title="alike at all heights?")
-
-
-def _memory_panel(panel, vacf) -> None:
-    """Draw the correlation of steps over the frames between them, with 95 % bounds; 0 is expected from the second frame on."""
-    value = np.array([style.number(entry["value"]) for entry in vacf])
-    bounds = np.array([[style.number(bound) for bound in entry["ci95"]] for entry in vacf]).reshape(-1, 2)
-    frames = np.arange(1, len(value) + 1)
-    seen = np.isfinite(value)
-    bars = np.clip(np.nan_to_num(np.stack([value - bounds[:, 0], bounds[:, 1] - value])), 0, None)
-    panel.axhline(0, color=style.GREY, ls="--", lw=1.6)
-    panel.errorbar(frames[seen], value[seen], yerr=bars[:, seen], ls="none", marker="o", ms=4, color=style.INK, elinewidth=0.8)
-    panel.axvspan(0.5, 1.5, color=style.GREY, alpha=0.15, lw=0)
-    panel.xaxis.get_major_locator().set_params(integer=True)
-    panel.set(xlabel="frames between steps", ylabel="correlation of steps", title="no memory?")
 
 
 @style.house_style
@@ -385,7 +298,7 @@ def _summary_row(panel, index: int, row: pd.Series, reach: float) -> None:
 def _summary_words(words, index: int, row: pd.Series) -> None:
     """Write one acquisition's verdict, by symbol and word, and its D."""
     verdict = str(row["verdict"])
-    symbol, colour = VERDICTS.get(verdict, ("", style.INK))
+    symbol, colour = style.VERDICTS.get(verdict, ("", style.INK))
     words.text(0.0, index, symbol, color=colour, fontsize=13, fontweight="bold", va="center")
     words.text(0.09, index - 0.18, verdict, color=colour, fontweight="bold", va="center", fontsize=9)
     value, low, high = (style.number(row.get(name)) for name in ("D_xyz_um2_s", "D_xyz_low", "D_xyz_high"))

@@ -1,9 +1,17 @@
 """Pictures of the preview: a frame with what a first look finds, and how far apart the two sides of focus are."""
 
+import html
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from defocus3d.figures import style
+from defocus3d.figures import pages, style
+
+STYLE = (
+    "body{font:16px sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}"
+    "img{max-width:100%}.mend{color:#a33f00}.good{color:#00664b}"
+)
 
 
 @style.house_style
@@ -39,7 +47,21 @@ def draw_sides(curves: dict, told_apart: float) -> Figure:
     for (photons, table), colour, line in zip(curves.items(), (style.BLUE, style.GREEN, style.PINK), ("-", "--", ":")):
         axes.plot(table["z_um"], table["distance"], line, color=colour, label=f"{photons:,.0f} photoelectrons")
     axes.axhspan(0, told_apart, color=style.ORANGE, alpha=0.15)
-    axes.text(0.5, 0.02, "here, one image does not tell the side", transform=axes.transAxes, ha="center", va="bottom", color=style.ORANGE, fontsize=8, zorder=4)
-    axes.set(xlabel="z (µm)", ylabel="difference from the\nother side (noise σ)", ylim=(0, None), title="are the two sides of focus told apart?")
+    words = {"ha": "center", "va": "bottom", "color": style.ORANGE, "fontsize": 8, "zorder": 4}
+    axes.text(0.5, 0.02, "here, one image does not tell the side", transform=axes.transAxes, **words)
+    axes.set(xlabel="z (µm)", ylabel="difference from the\nother side (noise σ)", ylim=(0, None))
+    axes.set_title("are the two sides of focus told apart?")
     axes.legend(loc="upper right")
     return figure
+
+
+def preview_page(title: str, sections: list[tuple[str, list[str], list[str], list]]) -> str:
+    """The page of the preview; a section is its heading, facts, advice, and the PNG files of its pictures."""
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    for heading, facts, advice, pictures in sections:
+        parts.append(f"<h2>{html.escape(heading)}</h2><ul>")
+        parts += [f"<li>{html.escape(fact)}</li>" for fact in facts]
+        parts += [f'<li class="mend"><b>To mend:</b> {html.escape(text)}</li>' for text in advice]
+        parts.append("</ul>" if advice else '<li class="good">Nothing to mend was found.</li></ul>')
+        parts += [pages.picture(Path(file).read_bytes(), "png", heading) for file in pictures]
+    return pages.page(title, STYLE, "\n".join(parts) + "\n")

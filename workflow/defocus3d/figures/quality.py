@@ -6,9 +6,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from defocus3d.figures import style
+from defocus3d.tables import Flag
 
-# the bits of the column `flag`, as README.md explains them
-FLAGS = {1: "out of range", 2: "uncertain", 4: "misfit", 8: "improbable", 16: "double"}
+FLAGS = {
+    Flag.OUT_OF_RANGE: "out of range",
+    Flag.UNCERTAIN: "uncertain",
+    Flag.MISFIT: "misfit",
+    Flag.WEAK: "improbable",
+    Flag.DOUBLE: "double",
+}
 
 
 @style.house_style
@@ -20,13 +26,14 @@ def draw_quality(localizations: pd.DataFrame, n_frames: int, frame_interval_s: f
     figure = style.new_figure(2.9)
     time, sigma, flags = figure.subplots(1, 3, width_ratios=[1.2, 1, 0.8])
     seconds = np.arange(n_frames) * frame_interval_s
-    counts = {kind: np.bincount(localizations["frame"][rows], minlength=n_frames) for kind, rows in (("good", ~flagged), ("all", slice(None)))}
+    kinds = {"good": ~flagged, "all": slice(None)}
+    counts = {kind: np.bincount(localizations["frame"][rows], minlength=n_frames) for kind, rows in kinds.items()}
     time.plot(seconds, counts["all"], color=style.GREY, lw=0.9, ls="--", label="with flagged")
     time.plot(seconds, counts["good"], color=style.BLUE, lw=1.1, label="good")
     time.set(xlabel="time (s)", ylabel="localizations in a frame", title="per frame", ylim=(0, 1.3 * max(1, counts["all"].max())))
     time.legend(loc="upper right", ncols=2)
     _sigmas(sigma, localizations[~flagged])
-    shares = {word: int((localizations["flag"] & bit != 0).sum()) for bit, word in FLAGS.items()}
+    shares = {word: int((localizations["flag"] & bit.value != 0).sum()) for bit, word in FLAGS.items()}
     bars = {"good": int((~flagged).sum()), **shares}
     drawn = flags.barh(list(bars)[::-1], list(bars.values())[::-1], color=[style.AMBER] * len(shares) + [style.BLUE])
     flags.bar_label(drawn, fmt="{:,.0f}", padding=2, fontsize=8)

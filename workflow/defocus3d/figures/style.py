@@ -18,6 +18,8 @@ WIDTH_IN = 7.2  # a page's width in print
 # Okabe and Ito's palette: told apart with any colour vision, and with markers and line styles also in grey.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, INK, GREY = "#56B4E9", "#E69F00", "#222222", "#8A8A8A"
+# sign and colour of each verdict, those that need a look first
+VERDICTS = {"failed": ("✗", INK), "inconsistent": ("✗", ORANGE), "insufficient": ("?", GREY), "consistent": ("✓", GREEN)}
 AXES = ("x", "y", "z")
 AXIS_COLOURS = {"x": BLUE, "y": ORANGE, "z": GREEN}
 AXIS_MARKERS = {"x": "o", "y": "s", "z": "^"}

@@ -1,6 +1,5 @@
 """A page with the tracks in 3D, to turn by mouse, beside the film; it needs nothing but itself."""
 
-import base64
 import html
 import json
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from defocus3d.figures import style
+from defocus3d.figures import pages, style
 
 MOST_POINTS = 8000  # of the longest tracks; about 10 bytes each in the page
 STEP_UM = 0.01  # positions are rounded to this
@@ -19,7 +18,7 @@ body{font:14px "DejaVu Sans",Arial,sans-serif;color:#222;background:#fff;margin:
 #panels{display:flex;flex-wrap:wrap;gap:18px;align-items:flex-start}
 canvas{border:1px solid #ccc;cursor:grab;touch-action:none;display:block}
 .bar{height:12px;width:220px;display:inline-block;vertical-align:middle;margin:0 6px;background:linear-gradient(to right,@STOPS@)}
-h1{font-size:16px;margin:0 0 8px}p{margin:6px 0;max-width:56em}figure{margin:0}figure.film{width:400px}figcaption{margin-top:6px}
+h1{font-size:16px;margin:0 0 8px}p{margin:6px 0;max-width:56em}figure{margin:0}figure.film{width:400px}img{max-width:400px}figcaption{margin-top:6px}
 </style></head><body>
 <h1>@TITLE@</h1>
 <p>@WORDS@</p>
@@ -78,7 +77,7 @@ document.getElementById("top").onclick=()=>{yaw=0;pitch=0;draw()};
 home();
 </script></body></html>
 """
-FILM = """<figure class="film"><img alt="frames with tracks" src="data:image/webp;base64,@DATA@" style="max-width:400px">
+FILM = """<figure class="film">@PICTURE@
 <figcaption>recorded frames (inverted) with the tracks running over them; colour is z</figcaption></figure>"""
 
 
@@ -104,7 +103,7 @@ def tracks_page(tracks: pd.DataFrame, name: str, film: bytes = b"") -> str:
         "LOW": f"{limits[2][0]:.2f}".replace("-", "−"),
         "HIGH": f"{limits[2][1]:.2f}",
         "STRETCH": f"{np.clip(0.35 * widest / height, 1, 5):.1f}",
-        "FILM": FILM.replace("@DATA@", base64.b64encode(film).decode()) if film else "",
+        "FILM": FILM.replace("@PICTURE@", pages.picture(film, "webp", "frames with tracks")) if film else "",
         "TRACKS": json.dumps(paths, separators=(",", ":")),
         "STEP": str(STEP_UM),
         "LOWS": json.dumps([round(low, 3) for low, _ in limits]),
