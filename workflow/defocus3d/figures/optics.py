@@ -231,6 +231,6 @@ def draw_precision_limit(limit: pd.DataFrame) -> Figure:
             Line2D([], [], color=style.INK, ls=lines[rank % len(lines)], label=f"background {background:g} e/pixel")
             for rank, background in enumerate(backgrounds)
         ]
-    title = "" if len(backgrounds) > 1 else f"background {backgrounds[0]:g} photoelectrons a pixel"
+    title = "" if len(backgrounds) > 1 else f"background {backgrounds[0]:.3g} photoelectrons a pixel"
     style.legend_below(figure, entries, title)
     return figure
