@@ -3,6 +3,7 @@
 # make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
 # make lint    the checks of Snakemake and snakefmt
+# make docs    write docs/configuration.md anew, after a change of a schema
 # make clean   remove what the demo made; `make distclean` the environment too
 # make lock    resolve requirements.in again
 
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 
-.PHONY: demo test test-slurm test-conda test-browser lint clean distclean lock
+.PHONY: demo test test-slurm test-conda test-browser lint docs clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
@@ -38,6 +39,9 @@ test-browser: $(READY)
 lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --lint
+
+docs: $(READY)
+	PYTHONPATH=workflow $(BIN)/python -m defocus3d.reference
 
 # from scratch whenever the lock changes, so that it holds what the lock says and nothing else
 $(READY): requirements.lock
