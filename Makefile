@@ -1,4 +1,5 @@
 # make demo    the whole workflow on simulated input, from nothing
+# make new DIR=../my_beads    a folder for an analysis of your own, to be filled in
 # make test    the tests
 # make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
@@ -18,11 +19,15 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 
-.PHONY: demo test test-slurm test-conda test-browser lint docs clean distclean lock
+.PHONY: demo new test test-slurm test-conda test-browser lint docs clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/report.html"
+
+new: $(READY)
+	@test -n "$(DIR)" || { echo "Name a folder for your analysis: make new DIR=../my_beads" >&2; exit 1; }
+	@PYTHONPATH=workflow $(BIN)/python -m defocus3d.new_project "$(DIR)"
 
 test: $(READY)
 	$(BIN)/python -m pytest tests --ignore tests/acceptance --ignore tests/slurm --ignore tests/conda --ignore tests/browser

@@ -1,7 +1,12 @@
 """Bad input is refused before the first job, in one message, without a traceback."""
 
+import shutil
+
 import pandas as pd
 import yaml
+from tiny_analysis import Workspace
+
+from defocus3d import new_project
 
 
 def refused(workspace, *words):
@@ -52,3 +57,13 @@ def test_a_config_elsewhere_works(untouched):
     other = untouched.folder / "other.yaml"
     (untouched.folder / "config" / "config.yaml").rename(other)
     assert untouched.planned("--configfile", str(other))["localize"] == 2
+
+
+def test_a_new_project_runs_where_it_is(untouched, tmp_path):
+    """Its example rows name these two files."""
+    project = Workspace(untouched.tree, tmp_path / "project")
+    new_project.write(project.folder)
+    refused(project, "data/beads.tif: no such file", "data/movie.tif: no such file")
+    shutil.copy(untouched.folder / "data" / "stack.tif", project.folder / "data" / "beads.tif")
+    shutil.copy(untouched.folder / "data" / "swimming.tif", project.folder / "data" / "movie.tif")
+    assert project.planned("preview") == {"ingest_beads": 1, "preview_movie": 1, "preview": 1}
