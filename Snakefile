@@ -11,6 +11,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+include: "workflow/config.smk"
+
+
 configfile: "config/config.yaml"
 
 

@@ -132,6 +132,16 @@ def test_truncation_is_seen_wherever_it_falls(tmp_path):
                 pytest.fail(f"{name} cut at {share}")
 
 
+def test_pixels_that_are_no_numbers_are_an_input_error(tmp_path):
+    planes = np.zeros((12, 8, 8), np.float32)
+    planes[7, 2, 3] = np.nan
+    tifffile.imwrite(tmp_path / "movie.tif", planes, photometric="minisblack")
+    with open_frames(tmp_path / "movie.tif", CAMERA) as frames:
+        assert frames.read(0, 7).shape == (7, 8, 8)
+        with pytest.raises(InputError, match=r"movie\.tif: planes 5 to 8 hold values that are no numbers"):
+            frames.read(4, 8)
+
+
 def test_damaged_data_is_an_input_error(tmp_path):
     path = tmp_path / "movie.tif"
     write_damaged_tiff(path, PLANES)

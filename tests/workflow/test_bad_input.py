@@ -3,6 +3,7 @@
 import shutil
 
 import pandas as pd
+import pytest
 import yaml
 from tiny_analysis import Workspace
 
@@ -31,6 +32,23 @@ def test_all_problems_come_in_one_message(untouched):
     pd.read_csv(movies, sep="\t").assign(exposure_s=0.05).to_csv(movies, sep="\t", index=False)
     (untouched.folder / "data" / "nobody.tif").write_bytes(b"no picture")
     refused(untouched, "trainign", "training", "z_step_um", "exposure_s", "nobody.tif")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("camera: {offset_adu: 3\n", ["config/config.yaml, line 2: is no YAML"]),
+        ("training: {seed: 1}\nlinking: {}\ntraining: {seed: 2}\n", ["line 3: key `training` is there already, in line 1"]),
+        (None, ["config/config.yaml: no such file", "--configfile"]),
+    ],
+    ids=["no YAML", "key twice", "no config"],
+)
+def test_a_config_that_cannot_be_read_is_told_with_its_line(untouched, text, words):
+    path = untouched.folder / "config" / "config.yaml"
+    path.unlink()
+    if text:
+        path.write_text(text)
+    refused(untouched, *words)
 
 
 def test_a_missing_movie_is_named(untouched):

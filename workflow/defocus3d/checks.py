@@ -173,7 +173,7 @@ def _stack_length(row: dict, n_planes: int, axial_range_um) -> str:
         return ""
     low, high = axial_range_um
     covered = (n_planes - 1) * step
-    if covered < (high - low) * (1 - SAME):
+    if covered < (max(high, 0) - min(low, 0)) * (1 - SAME):  # beads must come into focus in the stack, too
         return (
             f"{row['path']}: covers {covered:g} µm ({n_planes} planes, {step:g} µm apart), less than axial_range_um, {low:g} to {high:g}; "
             ""

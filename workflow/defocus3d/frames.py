@@ -123,7 +123,11 @@ class Frames:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Frames `start` to `stop` - 1 as float32 photoelectrons, shape (n, rows, columns); no more than there are, as a slice."""
-        return self._camera.to_photoelectrons(self.read_raw(start, stop))
+        counts = self.read_raw(start, stop)
+        if counts.dtype.kind == "f" and not np.isfinite(counts).all():
+            what = f"planes {start + 1} to {stop} hold values that are no numbers (NaN or infinite)"
+            raise InputError(f"{self.files[0]}: {what}; save the camera's own counts")
+        return self._camera.to_photoelectrons(counts)
 
     def read_raw(self, start: int, stop: int) -> np.ndarray:
         """The same as counts, in the files' type."""

@@ -10,6 +10,7 @@ import yaml
 
 FOLDER = Path(__file__).parents[1] / "schemas"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # a name of files and folders on every system
+LONGEST_SHOWN = 80  # characters of a wrong value in a message
 NAME_WORDS = "a name of letters, digits, '_', '-' and '.', that begins with a letter or digit (it becomes the name of a folder)"
 
 
@@ -29,7 +30,8 @@ def _validator():
     base = jsonschema.Draft202012Validator
 
     def finite(kind):
-        return lambda _checker, value: base.TYPE_CHECKER.is_type(value, kind) and math.isfinite(value)
+        # a whole number is finite, but may be too large for isfinite
+        return lambda _checker, value: base.TYPE_CHECKER.is_type(value, kind) and (isinstance(value, int) or math.isfinite(value))
 
     numbers = {kind: finite(kind) for kind in ("number", "integer")}
     return jsonschema.validators.extend(base, type_checker=base.TYPE_CHECKER.redefine_many(numbers))
@@ -65,6 +67,13 @@ def _limits(schema: dict) -> str:
         "multipleOf": "a multiple of",
     }
     return ", ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)
+
+
+def shown(value) -> str:
+    """The value as a message shows it, on one line: what is very long, cut."""
+    text = str(value)
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def nearest(name: str, known) -> str | None:

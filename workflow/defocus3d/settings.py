@@ -145,8 +145,8 @@ def complete(config: dict | None) -> tuple[dict, list[str]]:
             for key in [key for key in error.instance if key not in error.schema["properties"]]:
                 problems[(*path, str(key))] = _unknown(path, str(key), schema)
                 error.instance.pop(key)
-        else:
-            problems[tuple(path)] = None
+        else:  # a mapping whose keys are free, such as `failed`, is right or wrong as a whole
+            problems[tuple(path if "properties" in schema["properties"][path[0]] else path[:1])] = None
     for path in [path for path, message in problems.items() if message is None]:
         section = given if len(path) == 1 else given[path[0]]
         problems[path] = _wrong(path, section.pop(path[-1]), schema)
@@ -179,7 +179,7 @@ def _unknown(path: list[str], key: str, schema: dict) -> str:
     hint = schemas.suggestion(key, known)
     if key in inside or (path and key in rules):
         hint = f"did you mean `{inside.get(key, key)}`? Mind the indentation"
-    return f"config, key {'.'.join([*path, key])}: unknown; correct or remove it: {hint}"
+    return f"config, key {schemas.shown('.'.join([*path, key]))}: unknown; correct or remove it: {hint}"
 
 
 def _wrong(path: tuple[str, ...], value, schema: dict) -> str:
@@ -194,13 +194,13 @@ def _wrong(path: tuple[str, ...], value, schema: dict) -> str:
         number = _number_in_text(part)
         if number is not None and rule.get("type") != "string" and "enum" not in rule:
             return (
-                f"config, key {'.'.join(path)}: `{part}` is text to YAML, whose numbers have no quotes "
+                f"config, key {'.'.join(path)}: `{schemas.shown(part)}` is text to YAML, whose numbers have no quotes "
                 "and, before an exponent, a decimal point; "
                 ""
                 f"write {number!r} ({schemas.expected(rule)})"
             )
     kind = " (text)" if isinstance(value, str) and rule.get("type") in ("number", "integer") else ""
-    return f"config, key {'.'.join(path)}: `{value}`{kind} is not allowed; {wanted}"
+    return f"config, key {'.'.join(path)}: `{schemas.shown(value)}`{kind} is not allowed; {wanted}"
 
 
 def _number_in_text(value) -> float | int | None:

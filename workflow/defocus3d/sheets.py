@@ -83,13 +83,13 @@ def _text(name: str, base: Path) -> list[tuple[int, list[str]]]:
         raise ValueError(f"{name}: is no text in UTF-8; save it from the spreadsheet as tab-separated text in UTF-8") from None
     except OSError as error:
         raise ValueError(f"{name}: cannot be read ({error.strerror}); name a tab-separated text file") from None
-    reader = csv.reader(io.StringIO(text), delimiter="," if path.suffix.lower() == ".csv" else "\t")
+    reader = csv.reader(io.StringIO(text), delimiter="," if path.suffix.lower() == ".csv" else "\t", strict=True)
     try:
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:
         raise ValueError(
             f"{name}, line {reader.line_num}: cannot be read as a sheet ({error}); "
-            "save it again as tab-separated text"
+            "mind quotation marks without a partner, and save it again as tab-separated text"
         ) from None
     rows = [(line, _without_empty_end(cells)) for line, cells in rows if any(cells) and not cells[0].startswith("#")]
     if not rows:
@@ -112,6 +112,10 @@ def _check_header(header: list[str], schema: dict, sheet: Sheet) -> bool:
             "save it as tab-separated text (or, with commas, as .csv)"
         )
         return False
+    if not set(header) & set(known):
+        columns = ", ".join(schema["required"])
+        sheet.problems.append(f"{name}: its first line names no column; begin with a header, its names separated by tabs: {columns}")
+        return False
     readable, near = True, set()
     for column in sorted(set(header), key=header.index):
         if header.count(column) > 1:
@@ -119,7 +123,7 @@ def _check_header(header: list[str], schema: dict, sheet: Sheet) -> bool:
             readable = False
         if column not in known:
             near.add(schemas.nearest(column, known))
-            sheet.problems.append(f"{name}: unknown column `{column}`; correct or remove it: {schemas.suggestion(column, known)}")
+            sheet.problems.append(f"{name}: unknown column `{schemas.shown(column)}`; correct or remove it: {schemas.suggestion(column, known)}")
     for column in schema["required"]:
         if column not in header:
             hint = " (see the unknown column above)" if column in near else ""
@@ -162,5 +166,5 @@ def _what_is_wrong(text: str, rule: dict) -> str:
         with_point = text.replace(",", ".")
         if NUMBER.fullmatch(with_point):
             return f"`{text}` has a comma; write a decimal point, as in {with_point}"
-        return f"`{text}` is no number; give {wanted}, without its unit"
-    return f"`{text}` is not allowed; give {wanted}"
+        return f"`{schemas.shown(text)}` is no number; give {wanted}, without its unit"
+    return f"`{schemas.shown(text)}` is not allowed; give {wanted}"
