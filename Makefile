@@ -5,6 +5,7 @@
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
 # make lint    the checks of Snakemake and snakefmt
 # make docs    write docs/configuration.md anew, after a change of a schema
+# make overview    draw the README's picture anew, from the demo's results
 # make clean   remove what the demo made; `make distclean` the environment too
 # make lock    resolve requirements.in again
 
@@ -19,7 +20,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 
-.PHONY: demo new test test-slurm test-conda test-browser lint docs clean distclean lock
+.PHONY: demo new test test-slurm test-conda test-browser lint docs overview clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
@@ -47,6 +48,9 @@ lint: $(READY)
 
 docs: $(READY)
 	PYTHONPATH=workflow $(BIN)/python -m defocus3d.reference
+
+overview: $(READY)
+	PYTHONPATH=workflow $(BIN)/python -m defocus3d.figures.overview resources/demo/dense.tif results/acquisitions/dense docs/overview.png
 
 # from scratch whenever the lock changes, so that it holds what the lock says and nothing else
 $(READY): requirements.lock

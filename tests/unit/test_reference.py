@@ -38,3 +38,11 @@ def test_descriptions_are_whole(name):
     for key, rule in schemas.load(name)["properties"].items():
         for inner in [rule, *rule.get("properties", {}).values()]:
             assert set(inner) <= KEYWORDS, key
+
+
+def test_links_of_the_pages_lead_somewhere():
+    root = PAGE.parents[1]
+    for page in [*root.glob("*.md"), *root.glob("docs/*.md"), root / "config" / "README.md"]:
+        for link in re.findall(r"\]\(([\w./-]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    assert (root / "docs" / "overview.png").stat().st_size < 300_000

@@ -1,5 +1,7 @@
 """The networks put to the test on held-out scenes and on the user's own held-out beads."""
 
+import logging
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import repeat
@@ -18,9 +20,22 @@ from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.scenes import HELD_OUT_GROUP, Scenes
 
+logger = logging.getLogger(__name__)
+
 CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
 FEWEST_MATCHED = 3  # pairs that a slope needs
+TOLD_S = 10.0  # between two messages of progress
+
+
+def _groups(images, what: str):
+    """First index of each group of scenes that belong together; the log tells from time to time how long it will still take."""
+    start = told = time.monotonic()
+    for first in range(0, len(images), HELD_OUT_GROUP):
+        if first and time.monotonic() - told > TOLD_S:
+            told = time.monotonic()
+            logger.info("%s: scene %d of %d, %.0f s left", what, first, len(images), (told - start) / first * (len(images) - first))
+        yield first
 
 
 def _noisy(scenes: Scenes, which, camera: Camera, seed: int) -> np.ndarray:
@@ -53,7 +68,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     scales = {**scales, "networks": _scale(inside, found[found["probability"] >= threshold])}
     localizer = replace(localizer, calibration=replace(start, threshold=threshold, sigma_scale=scales))
     if refine == "mle":
-        table = _by_movie(images, localizer.fitted, _populations(images, localizer))
+        table = _by_movie(images, localizer.fitted, _populations(images, localizer), "calibration")
         reported = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
         right = np.isin(np.arange(len(reported)), evaluation.match(inside, reported)[1])
         weights = Acceptance.learn(reported, right, psf.axial_range_um).weights
@@ -67,13 +82,13 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
 
 def _populations(images, localizer: Localizer) -> list[Population]:
     """The brightness of the beads of each group of scenes that belong together, measured in them as in a movie."""
-    return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in range(0, len(images), HELD_OUT_GROUP)]
+    return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in _groups(images, "brightness of the beads")]
 
 
-def _by_movie(images, locate, populations: Iterable[Population | None]) -> pd.DataFrame:
+def _by_movie(images, locate, populations: Iterable[Population | None], what: str) -> pd.DataFrame:
     """Localizations of `locate(images, population)`, group by group."""
     parts = []
-    for first, population in zip(range(0, len(images), HELD_OUT_GROUP), populations):
+    for first, population in zip(_groups(images, what), populations):
         part = locate(images[first : first + HELD_OUT_GROUP], population)
         parts.append(part.assign(frame=part["frame"] + first))
     return pd.concat(parts, ignore_index=True)
@@ -96,7 +111,7 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     if refine == "mle":
         stages["refined"] = _populations(images, localizer)
     for stage, known in stages.items():
-        found = _by_movie(images, localizer.locate, known)
+        found = _by_movie(images, localizer.locate, known, f"evaluation, {stage}")
         found = found[found["flag"] == 0]
         for axis, column, edges in [
             ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),

@@ -1,0 +1,173 @@
+"""Whatever is given as config, sheet or TIFF is either accepted, and then is what the schemas allow, or refused in words for its user.
+
+Hypothesis draws the input, the same at each run.
+"""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from test_settings import MOVIE, STACK, Folder
+
+hypothesis = pytest.importorskip("hypothesis")
+st = hypothesis.strategies
+
+from defocus3d import config_text, schemas, settings  # noqa: E402
+from defocus3d.camera import Camera  # noqa: E402
+from defocus3d.frames import InputError, open_frames  # noqa: E402
+
+
+def bounded(examples):
+    return hypothesis.settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+
+
+def known_keys(schema):
+    for key, rule in schema.get("properties", {}).items():
+        yield key
+        yield from known_keys(rule)
+
+
+KEYS = sorted(set(known_keys(schemas.load("config"))))
+NUMBERS = st.one_of(st.integers(-3, 9), st.integers(), st.floats(), st.floats(-2, 2))
+ODD = st.sampled_from(["auto", "mle", "full", "1e-3", "0,5", "NaN", "", " ", "-", "é", "\x00", "\u2028", "a\nb", "x" * 300, "../..", "*", "data/stack.tif"])
+TEXTS = st.one_of(ODD, st.text(max_size=8))
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS, st.dates())
+VALUES = st.recursive(SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=2)), max_leaves=6)
+
+
+PAIRS = st.lists(st.one_of(st.integers(-1, 9), st.floats(0.01, 90)), min_size=2, max_size=2)
+
+
+def right(rule):
+    """A few keys, most of them with values of the kind that the rule wants, within its limits or just beyond."""
+    if "properties" in rule:
+        pairs = [st.tuples(st.just(key), right(inner)) for key, inner in rule["properties"].items()]
+        return st.lists(st.one_of(pairs), max_size=3).map(dict)
+    if "default" in rule:
+        limits = [rule[word] + more for word in ("minimum", "maximum") if word in rule for more in (0, 0, 1)]
+        return st.one_of(st.sampled_from([rule["default"], *rule.get("enum", []), *limits]), st.floats(0.02, 0.4), PAIRS, VALUES)
+    return st.one_of(st.integers(50, 100), NUMBERS)
+
+
+CONFIGS = st.one_of(right(schemas.load("config")), st.dictionaries(st.one_of(st.sampled_from(KEYS), TEXTS, st.integers()), VALUES, max_size=4), VALUES)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return Folder(tmp_path_factory.mktemp("fuzz"))
+
+
+def accepted(folder, config):
+    """The analysis, or None where it was refused, in messages of one line each."""
+    try:
+        return settings.check(config, folder.path, lambda path: False)
+    except settings.InputErrors as error:
+        assert error.messages and all(message.strip() for message in error.messages)
+        assert len(str(error).splitlines()) == 1 + len(error.messages), str(error)
+        return None
+
+
+@bounded(1000)
+@hypothesis.given(config=CONFIGS)
+def test_configs(folder, config):
+    analysis = accepted(folder, config)
+    if analysis is not None:
+        assert schemas.errors(analysis.config, schemas.load("config")) == []
+        low_high = [analysis.config["axial_range_um"], *(analysis.config["training"][key] for key in ("photons", "background_e", "density_per_um2"))]
+        assert all(pair == "auto" or pair[0] < pair[1] for pair in low_high)
+
+
+@bounded(300)
+@hypothesis.given(content=st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")),
+                                    CONFIGS.map(lambda config: yaml.safe_dump(config).encode())))  # fmt: skip
+def test_texts_of_configs(folder, content):
+    """What passes is a mapping to YAML too, as Snakemake reads it."""
+    path = folder.path / "any.yaml"
+    path.write_bytes(content)
+    problems = config_text.problems(path)
+    assert all("any.yaml" in problem for problem in problems)
+    assert problems or isinstance(yaml.safe_load(content), dict)
+
+
+CELLS = st.one_of(NUMBERS.map(repr), TEXTS, st.sampled_from(["one", "water", "data/stack.tif", "data/movie.tif", "data/*.tif", "0.02", "25", "1e999", '"', "#", "data"]))
+
+SELDOM = st.sampled_from([False] * 29 + [True])
+
+
+@st.composite
+def sheets(draw, good, most):
+    """Text of a sheet: columns and cells of a good row, some of them spoilt."""
+    columns = [draw(TEXTS) if draw(SELDOM) else column for column in good]
+    columns += draw(st.lists(st.one_of(TEXTS, st.sampled_from(["note", "axial_scale", "z_direction", "em_gain", "pixel_size_um", "optics"])), max_size=1))
+    rows = [columns]
+    for _ in range(draw(st.integers(0, most))):
+        own = {**good, "acquisition": f"movie_{len(rows)}"}
+        cells = [draw(CELLS) if draw(SELDOM) else own.get(column, "") for column in columns]
+        rows.append(cells[: draw(st.integers(0, 9))] if draw(SELDOM) else cells)
+    return draw(st.sampled_from(["\n", "\r\n", "\n\n"])).join("\t".join(row) for row in rows)
+
+
+@bounded(400)
+@hypothesis.given(stacks=st.one_of(st.just(None), sheets(STACK, 2)), movies=st.one_of(sheets(MOVIE, 3), sheets(MOVIE, 1), st.text(max_size=40)))
+def test_sheets(folder, stacks, movies):
+    folder.stacks({})
+    if stacks is not None:
+        (folder.path / "config" / "bead_stacks.tsv").write_text(stacks, encoding="utf-8", errors="surrogatepass", newline="")
+    (folder.path / "config" / "acquisitions.tsv").write_text(movies, encoding="utf-8", errors="surrogatepass", newline="")
+    analysis = accepted(folder, {})
+    if analysis is not None:
+        for table, schema in ((analysis.stacks, "bead_stacks"), (analysis.acquisitions.reset_index(), "acquisitions")):
+            for row in table.to_dict("records"):
+                known = {column: value for column, value in row.items() if value == value}
+                assert schemas.errors(known, schemas.load(schema)) == []
+        assert set(analysis.acquisitions["optics"]) <= set(analysis.stacks["optics"])
+
+
+PLANES = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+KINDS = {
+    "plain": {"metadata": None},
+    "ImageJ": {"imagej": True, "metadata": {"axes": "TYX"}},
+    "BigTIFF": {"bigtiff": True},
+    "deflated": {"compression": "zlib", "metadata": None},
+    "tiled": {"tile": (16, 16)},
+}
+
+
+def written(options) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, PLANES, photometric="minisblack", **options)
+    return file.getvalue()
+
+
+TIFFS = [written(options) for options in KINDS.values()]
+
+
+@st.composite
+def damaged(draw):
+    """A small TIFF, cut short or with a few bytes changed, most of them in its beginning."""
+    data = bytearray(draw(st.sampled_from(TIFFS)))
+    if draw(st.booleans()):
+        return bytes(data[: draw(st.integers(0, len(data) - 1))]), True
+    for _ in range(draw(st.integers(1, 4))):
+        data[draw(st.one_of(st.integers(0, len(data) - 1), st.integers(0, min(400, len(data) - 1))))] = draw(st.integers(0, 255))
+    return bytes(data), False
+
+
+@bounded(1000)
+@hypothesis.given(tiff=damaged())
+def test_damaged_tiffs(folder, tiff):
+    """A file that is cut is never taken for a shorter movie."""
+    content, is_cut = tiff
+    path = folder.path / "data" / "damaged.tif"
+    path.write_bytes(content)
+    try:
+        with open_frames(path, Camera()) as frames:
+            read = frames.read(0, len(frames))
+            assert read.shape == (len(frames), *frames.shape) and np.isfinite(read).all()
+            assert not is_cut or len(read) == len(PLANES)
+    except InputError as error:
+        assert "damaged.tif" in str(error) and len(str(error).splitlines()) == 1
