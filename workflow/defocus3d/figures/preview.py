@@ -42,16 +42,16 @@ def draw_movie(images_e: np.ndarray, found, frames, training: dict, pixel_size_u
 @style.house_style
 def draw_sides(curves: dict, told_apart: float) -> Figure:
     """Distance of the two sides of focus against z; `curves`: tables of `preview.sides_apart` by photoelectrons."""
-    figure = style.new_figure(2.9, 5.4)
+    figure = style.new_figure(3.2, 5.4)
     axes = figure.subplots()
     for (photons, table), colour, line in zip(curves.items(), (style.BLUE, style.GREEN, style.PINK), ("-", "--", ":")):
-        axes.plot(table["z_um"], table["distance"], line, color=colour, label=f"{photons:,.0f} photoelectrons")
+        axes.plot(table["z_um"], table["distance"], line, color=colour, label=f"{photons:,.0f}")
     axes.axhspan(0, told_apart, color=style.ORANGE, alpha=0.15)
     words = {"ha": "center", "va": "bottom", "color": style.ORANGE, "fontsize": 8, "zorder": 4}
     axes.text(0.5, 0.02, "here, one image does not tell the side", transform=axes.transAxes, **words)
     axes.set(xlabel="z (µm)", ylabel="difference from the\nother side (noise σ)", ylim=(0, None))
     axes.set_title("are the two sides of focus told apart?")
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside lower center", ncols=len(curves), title="photoelectrons of a bead", title_fontsize=8.5)
     return figure
 
 
