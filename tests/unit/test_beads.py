@@ -67,6 +67,14 @@ def test_pooled_psf_is_the_true_one(measured):
         assert misfit < 0.05  # six beads of some 30,000 photoelectrons a plane
 
 
+def test_a_range_on_one_side_of_focus_leaves_z_0_at_focus(nine):
+    stack = stack_of(*nine)
+    psf, beads = measure_psf([stack], PIXEL_UM, (1.2, 1.5), SETTINGS, seed=1)
+    table = by_place(bead_table(beads, [stack], PIXEL_UM), *nine[:2])
+    assert abs((table["z_um"] - nine[2]).mean()) < 0.05
+    assert psf.z_range_um[0] < 0 and psf.axial_range_um == (1.2, 1.5)
+
+
 def test_reasons_of_rejected_beads(nine):
     x, y, focus, photons = (list(v) for v in nine)
     stack = stack_of(x + [x[8] + 0.8, 19.9], y + [y[8], 9.0], focus + [0.0, 0.0], photons + [30000, 30000])

@@ -49,7 +49,8 @@ def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, setti
         reach = int(np.ceil(settings["footprint_um"] / pixel_size_um))
     judge(beads, stacks, reach)
     assign_roles(beads, settings["held_out_fraction"], seed)
-    low, high = axial_range_um[0] - RANGE_MARGIN_UM, axial_range_um[1] + RANGE_MARGIN_UM
+    # best focus is in it too, or the sharpest plane of a range on one side would be taken for it
+    low, high = min(axial_range_um[0], 0) - RANGE_MARGIN_UM, max(axial_range_um[1], 0) + RANGE_MARGIN_UM
     usable = beads[beads["role"] == "psf"]
     low = max(low, np.median([stacks[b.stack].stage_um[0] - b.focus_um for b in usable.itertuples()]))
     high = min(high, np.median([stacks[b.stack].stage_um[-1] - b.focus_um for b in usable.itertuples()]))
