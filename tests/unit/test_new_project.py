@@ -23,7 +23,8 @@ def check(folder):
 def test_only_stack_and_movie_are_missing(project):
     with pytest.raises(settings.InputErrors) as error:
         check(project)
-    assert [message.partition(" (")[0] for message in error.value.messages] == ["config/bead_stacks.tsv, line 2", "config/acquisitions.tsv, line 2"]
+    places = [message.partition(" (")[0] for message in error.value.messages]
+    assert places == ["config/bead_stacks.tsv, line 2", "config/acquisitions.tsv, line 2"]
     assert all("no such file" in message for message in error.value.messages)
 
 

@@ -29,7 +29,8 @@ def problems(path) -> list[str]:
         return [f"{path}: is empty; write at least one key, such as `axial_range_um: auto`"]
     if not isinstance(root, yaml.MappingNode):
         return [f"{path}, line {root.start_mark.line + 1}: has no keys{ADVICE}"]
-    return [f"{path}, line {line}: key `{key}` is there already, in line {first}; remove one of the two" for key, line, first in _repeated(root)]
+    twice = "is there already, in line {}; remove one of the two"
+    return [f"{path}, line {line}: key `{key}` {twice.format(first)}" for key, line, first in _repeated(root)]
 
 
 def _repeated(node: yaml.MappingNode, above: str = "", seen=()):

@@ -123,7 +123,8 @@ def _check_header(header: list[str], schema: dict, sheet: Sheet) -> bool:
             readable = False
         if column not in known:
             near.add(schemas.nearest(column, known))
-            sheet.problems.append(f"{name}: unknown column `{schemas.shown(column)}`; correct or remove it: {schemas.suggestion(column, known)}")
+            hint = schemas.suggestion(column, known)
+            sheet.problems.append(f"{name}: unknown column `{schemas.shown(column)}`; correct or remove it: {hint}")
     for column in schema["required"]:
         if column not in header:
             hint = " (see the unknown column above)" if column in near else ""

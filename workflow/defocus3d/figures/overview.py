@@ -79,7 +79,8 @@ def _draw_msd(panel, msd, brownian) -> None:
     panel.set(xlabel="lag (s)", ylabel="mean squared displacement (µm²)", xlim=(0, None), ylim=(0, None))
     found = brownian["D_um2_s"]["xyz"]
     low, high = found["ci95"]
-    words = f"D = {found['value']:.2f} [{low:.2f}, {high:.2f}] µm²/s\nexpected {brownian['D_expected_um2_s']['value']:.2f}: {brownian['verdict']}"
+    words = f"D = {found['value']:.2f} [{low:.2f}, {high:.2f}] µm²/s\n"
+    words += f"expected {brownian['D_expected_um2_s']['value']:.2f}: {brownian['verdict']}"
     panel.text(0.98, 0.03, words, transform=panel.transAxes, ha="right", va="bottom", fontsize=8)
     panel.legend(loc="upper left")
 
