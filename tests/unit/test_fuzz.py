@@ -5,18 +5,17 @@ Hypothesis draws the input, the same at each run.
 
 import io
 
+import hypothesis
 import numpy as np
 import pytest
 import tifffile
 import yaml
+from hypothesis import strategies as st
 from test_settings import MOVIE, STACK, Folder
 
-hypothesis = pytest.importorskip("hypothesis")
-st = hypothesis.strategies
-
-from defocus3d import config_text, schemas, settings  # noqa: E402
-from defocus3d.camera import Camera  # noqa: E402
-from defocus3d.frames import InputError, open_frames  # noqa: E402
+from defocus3d import config_text, schemas, settings
+from defocus3d.camera import Camera
+from defocus3d.frames import InputError, open_frames
 
 
 def bounded(examples):
