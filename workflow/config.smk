@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from defocus3d import config_text
+from defocus3d import config_text, settings
 
 if workflow.is_main_process:
     texts = [*workflow.configfiles, Path("config/config.yaml")]
@@ -12,4 +12,4 @@ if workflow.is_main_process:
         texts.pop()
     wrong = [problem for text in texts for problem in config_text.problems(text)]
     if wrong:
-        raise WorkflowError("\n".join(["The config cannot be read:", *wrong]))
+        raise WorkflowError(str(settings.InputErrors(wrong)))

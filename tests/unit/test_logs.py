@@ -1,10 +1,14 @@
 """A rule's log holds everything; the terminal shows messages, and an error in one line."""
 
+import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from defocus3d import logs
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 START = """
@@ -60,3 +64,14 @@ def test_a_failed_import_reaches_the_log(script):
     finished, log = script("import a_module_that_is_not_there\n")
     assert finished.returncode == 1
     assert "ModuleNotFoundError" in log
+
+
+def test_progress_is_told_from_time_to_time(monkeypatch, caplog):
+    clock = iter(range(0, 1000, 4))  # each look at the clock is four seconds later
+    monkeypatch.setattr(logs.time, "monotonic", lambda: float(next(clock)))
+    with caplog.at_level(logging.INFO):
+        assert list(logs.batches(50, 8, "scene")) == [0, 8, 16, 24, 32, 40, 48]
+    words = [record.message for record in caplog.records]
+    assert 1 <= len(words) < 7 and all(re.fullmatch(r"scene \d+ of 50, \d+ s left", message) for message in words)
+    left = [int(message.split()[-3]) for message in words]
+    assert left == sorted(left, reverse=True)

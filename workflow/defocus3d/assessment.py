@@ -1,7 +1,5 @@
 """The networks put to the test on held-out scenes and on the user's own held-out beads."""
 
-import logging
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import repeat
@@ -16,26 +14,14 @@ from defocus3d.beads import Stack
 from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table, row
 from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, Calibration, Localizer
+from defocus3d.logs import batches
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.scenes import HELD_OUT_GROUP, Scenes
 
-logger = logging.getLogger(__name__)
-
 CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
 FEWEST_MATCHED = 3  # pairs that a slope needs
-TOLD_S = 10.0  # between two messages of progress
-
-
-def _groups(images, what: str):
-    """First index of each group of scenes that belong together; the log tells from time to time how long it will still take."""
-    start = told = time.monotonic()
-    for first in range(0, len(images), HELD_OUT_GROUP):
-        if first and time.monotonic() - told > TOLD_S:
-            told = time.monotonic()
-            logger.info("%s: scene %d of %d, %.0f s left", what, first, len(images), (told - start) / first * (len(images) - first))
-        yield first
 
 
 def _noisy(scenes: Scenes, which, camera: Camera, seed: int) -> np.ndarray:
@@ -82,13 +68,14 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
 
 def _populations(images, localizer: Localizer) -> list[Population]:
     """The brightness of the beads of each group of scenes that belong together, measured in them as in a movie."""
-    return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in _groups(images, "brightness of the beads")]
+    groups = batches(len(images), HELD_OUT_GROUP, "brightness of the beads: scene")
+    return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in groups]
 
 
 def _by_movie(images, locate, populations: Iterable[Population | None], what: str) -> pd.DataFrame:
     """Localizations of `locate(images, population)`, group by group."""
     parts = []
-    for first, population in zip(_groups(images, what), populations):
+    for first, population in zip(batches(len(images), HELD_OUT_GROUP, f"{what}: scene"), populations):
         part = locate(images[first : first + HELD_OUT_GROUP], population)
         parts.append(part.assign(frame=part["frame"] + first))
     return pd.concat(parts, ignore_index=True)

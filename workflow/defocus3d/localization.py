@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from defocus3d import cnn, fcn, files, population, tables
 from defocus3d.acceptance import Acceptance
 from defocus3d.camera import Camera
+from defocus3d.logs import batches
 from defocus3d.matched_filter import Bank
 from defocus3d.population import Population
 from defocus3d.psf import PSF
@@ -233,22 +233,18 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
     DataFrame with `tables.LOCALIZATION_COLUMNS`, and a dict with `n_frames`, `shape`, `pixel_size_um`, `axial_range_um` (after the
     axial scale), `population` (typical brightness of a bead and so on; None without refinement) and `warnings`.
     """
-    size, start = settings["batch_frames"], time.monotonic()
+    size = settings["batch_frames"]
     beads = None
     if settings["refine"] == "mle":
         spread = np.unique(np.linspace(0, len(frames) - 1, POPULATION_FRAMES).astype(int))
         beads = localizer.population(np.concatenate([frames.read(k, k + 1) for k in spread]), threads)
         logger.info("beads of %.0f photoelectrons, give or take %.0f", beads.photons, beads.photons_sd)
-    parts, levels, told = [], [], start
-    for first in range(0, len(frames), size):
+    parts, levels = [], []
+    for first in batches(len(frames), size, "frame"):
         images = frames.read(first, min(first + size, len(frames)))
         part = localizer.locate(images, beads, threads)
         parts.append(part.assign(frame=part["frame"] + first))
         levels.append(float(np.median(images)))
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            done = first + len(images)
-            logger.info("frame %d of %d, %.0f s left", done, len(frames), (told - start) / done * (len(frames) - done))
     table = tables.conform(pd.concat(parts, ignore_index=True), tables.LOCALIZATION_COLUMNS)
     scale = acquisition["axial_scale"]
     table[["z_um", "sigma_z_um", "other_z_um"]] *= scale

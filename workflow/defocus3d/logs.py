@@ -3,7 +3,11 @@
 import logging
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+TOLD_S = 10.0  # between two messages of progress
 
 
 def start(snakemake) -> logging.Logger:
@@ -42,6 +46,20 @@ def start(snakemake) -> logging.Logger:
 
     sys.excepthook = report_error
     return logger
+
+
+def batches(count: int, size: int, what: str) -> Iterator[int]:
+    """First index of each batch of `size` out of `count`; from time to time the log tells how long the rest will take.
+
+    `what`: what is counted, for the message, such as "frame".
+    """
+    start = told = time.monotonic()
+    for first in range(0, count, size):
+        if time.monotonic() - told > TOLD_S:
+            told = time.monotonic()
+            left = (told - start) / first * (count - first)
+            logging.getLogger(__name__).info("%s %d of %d, %.0f s left", what, first, count, left)
+        yield first
 
 
 def _in_words(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import yaml
 
 FOLDER = Path(__file__).parents[1] / "schemas"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # a name of files and folders on every system
+SHOWABLE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"  # neither a control character nor a line break
+FORMATS = {"path": f"{SHOWABLE}+", "folder": f"{SHOWABLE}*"}  # an empty folder is the one that things are relative to
 LONGEST_SHOWN = 80  # characters of a wrong value in a message
 NAME_WORDS = "a name of letters, digits, '_', '-' and '.', that begins with a letter or digit (it becomes the name of a folder)"
 
@@ -22,7 +25,15 @@ def load(name: str) -> dict:
 
 def errors(instance, schema: dict) -> list:
     """All that is wrong with `instance`, as jsonschema's errors; a number that is infinite or NaN is none."""
-    return list(_validator()(schema).iter_errors(instance))
+    return list(_validator()(schema, format_checker=_formats()).iter_errors(instance))
+
+
+@cache
+def _formats():
+    checker = jsonschema.FormatChecker(formats=())  # `name` is for cells, whose reader has it
+    for name, pattern in FORMATS.items():
+        checker.checks(name)(lambda value, pattern=pattern: not isinstance(value, str) or bool(re.fullmatch(pattern, value)))
+    return checker
 
 
 @cache

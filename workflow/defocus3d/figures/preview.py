@@ -51,7 +51,7 @@ def draw_sides(curves: dict, told_apart: float) -> Figure:
     axes.text(0.5, 0.02, "here, one image does not tell the side", transform=axes.transAxes, **words)
     axes.set(xlabel="z (µm)", ylabel="difference from the\nother side (noise σ)", ylim=(0, None))
     axes.set_title("are the two sides of focus told apart?")
-    figure.legend(loc="outside lower center", ncols=len(curves), title="photoelectrons of a bead", title_fontsize=8.5)
+    style.legend_below(figure, axes.get_legend_handles_labels()[0], "photoelectrons of a bead")
     return figure
 
 
