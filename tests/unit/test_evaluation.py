@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from defocus3d.evaluation import best_threshold, jaccard, match, other_weight, sigma_scale
+from defocus3d.evaluation import best_threshold, jaccard, match, other_weight
 
 
 def table(*rows):
@@ -39,12 +39,6 @@ def test_beads_between_scored_and_axial_range_count_neither_way():
     truth, found = table((0, 1, 1, 0), (0, 5, 5, 1.45)), table((0, 1, 1, 0), (0, 5, 5, 1.4))
     assert jaccard(truth, found, (-1.5, 1.5), (-1.4, 1.4))["jaccard"] == 1.0
     assert jaccard(truth, found[:1], (-1.5, 1.5), (-1.4, 1.4))["jaccard"] == 1.0
-
-
-def test_scale_makes_68_percent_lie_within_one_sigma():
-    rng = np.random.default_rng(1)
-    errors = rng.standard_normal((20_000, 3)) * (1, 2, 0.5)
-    assert sigma_scale(errors, np.ones_like(errors)) == pytest.approx([1, 2, 0.5], rel=0.03)
 
 
 def test_threshold_separates_true_from_false():

@@ -13,11 +13,12 @@ from defocus3d.acceptance import Acceptance
 from defocus3d.beads import Stack
 from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table, row
-from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, Calibration, Localizer
+from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, SIGMAS, Calibration, Localizer
 from defocus3d.logs import batches
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.scenes import HELD_OUT_GROUP, Scenes
+from defocus3d.sigma_scale import SigmaScale, circumstances_of
 
 CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
@@ -46,13 +47,15 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     images, truth = _noisy(scenes, part, camera, training["seed"]), _truth(scenes, part)
     inside = truth[truth["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
-    scales = {"networks": [1.0] * 3, "refined": [1.0] * 3}
+    scales = {"networks": SigmaScale.unknown(), "refined": SigmaScale.unknown()}
     start = Calibration(0.5, scales, 1.0, Acceptance.UNTRAINED, psf.pixel_size_um, psf.axial_range_um, *ranges)
     localizer = Localizer(*networks, psf, camera, start)
     found = localizer.networks(images, CONTEXT_PROBABILITY)
     threshold = evaluation.best_threshold(truth, found, psf.axial_range_um)
-    scales = {**scales, "networks": _scale(inside, found[found["probability"] >= threshold])}
-    localizer = replace(localizer, calibration=replace(start, threshold=threshold, sigma_scale=scales))
+    localizer = replace(localizer, calibration=replace(start, threshold=threshold))
+    area_um2 = localizer.area_um2(images.shape[1:])
+    scales = {**scales, "networks": _scale(inside, localizer.locate(images, None), area_um2)}
+    localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
     if refine == "mle":
         table = _by_movie(images, localizer.fitted, _populations(images, localizer), "calibration")
         reported = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
@@ -61,7 +64,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
         calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(inside, reported))
         localizer = replace(localizer, calibration=calibration)
         refined = localizer.judged(table, images.shape[1:])
-        scales = {**scales, "refined": _scale(inside, refined[refined["flag"] == 0])}
+        scales = {**scales, "refined": _scale(inside, refined, area_um2)}
         localizer = replace(localizer, calibration=replace(calibration, sigma_scale=scales))
     return localizer, np.arange(len(part), len(scenes))
 
@@ -81,10 +84,15 @@ def _by_movie(images, locate, populations: Iterable[Population | None], what: st
     return pd.concat(parts, ignore_index=True)
 
 
-def _scale(truth: pd.DataFrame, found: pd.DataFrame) -> list[float]:
-    pairs = pairs_table(truth, found)
-    errors, sigmas = (pairs[[f"{kind}_{a}_um" for a in AXES]].to_numpy() for kind in ("error", "sigma"))
-    return evaluation.sigma_scale(errors, sigmas)
+def _scale(truth: pd.DataFrame, found: pd.DataFrame, area_um2: float) -> SigmaScale:
+    """What the errors of the good ones of `found`, in images of `area_um2`, tell of their uncertainties."""
+    around = circumstances_of(found, area_um2)  # of all, since flagged ones are neighbours too
+    good = (found["flag"] == 0).to_numpy()
+    found, around = found[good].reset_index(drop=True), around[good]
+    i, j = evaluation.match(truth, found)
+    places = [f"{axis}_um" for axis in AXES]
+    errors = found[places].to_numpy()[j] - truth[places].to_numpy()[i]
+    return SigmaScale.learn(around.iloc[j], errors, found[SIGMAS].to_numpy()[j])
 
 
 def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed: int) -> list[dict]:

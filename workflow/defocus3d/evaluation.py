@@ -59,13 +59,6 @@ def best_threshold(truth: pd.DataFrame, found: pd.DataFrame, axial_range_um) -> 
     return float(round(thresholds[int(np.nanargmax(np.nan_to_num(scores)))], 2))
 
 
-def sigma_scale(errors: np.ndarray, sigmas: np.ndarray) -> list[float]:
-    """Factors (3,) on `sigmas` (n, 3) so that 68.3 % of |errors| (n, 3) lie within one; 1 where there are too few to tell."""
-    if len(errors) < 30:
-        return [1.0, 1.0, 1.0]
-    return [float(v) for v in np.clip(np.quantile(abs(errors) / sigmas, 0.683, axis=0), 0.2, 5.0)]
-
-
 def other_weight(truth: pd.DataFrame, found: pd.DataFrame) -> float:
     """What the log-likelihood by which `z_um` is better than `other_z_um` (`other_loss`) is worth as log odds, between 0 and 1.
 

@@ -21,6 +21,7 @@ from defocus3d.matched_filter import Bank
 from defocus3d.population import Population
 from defocus3d.psf import PSF
 from defocus3d.refinement import fit_frame
+from defocus3d.sigma_scale import SigmaScale, circumstances_of
 from defocus3d.tables import Flag
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ MISFIT = 2.0  # mean squared residual over variance from which the PSF does not 
 LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
 LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be right
 POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, from which the brightness of its beads is measured
+SIGMAS = ["sigma_x_um", "sigma_y_um", "sigma_z_um"]
 CERTAIN = 3.0  # log odds of beads that count in it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
 
@@ -44,7 +46,7 @@ class Calibration:
     threshold : float
         Probability of the FCN from which a detection counts where the networks work alone.
     sigma_scale : dict
-        For "networks" and "refined": factors on the stated uncertainties in x, y, z that make 68 % of errors lie within one.
+        For "networks" and "refined": the `SigmaScale` whose factors on the stated uncertainties make 68 % of errors lie within one.
     other_weight : float
         What a difference in log-likelihood between two heights of a bead is worth, as log odds: less than 1, since beads that the fit
         does not know of mislead it.
@@ -55,7 +57,7 @@ class Calibration:
     """
 
     threshold: float
-    sigma_scale: dict
+    sigma_scale: dict[str, SigmaScale]
     other_weight: float
     acceptance: list[float]
     pixel_size_um: float
@@ -71,7 +73,8 @@ class Calibration:
     @classmethod
     def load(cls, path) -> "Calibration":
         """Read what `save` wrote."""
-        return cls(**json.loads(Path(path).read_text()))
+        known = json.loads(Path(path).read_text())
+        return cls(**known | {"sigma_scale": {stage: SigmaScale(**scale) for stage, scale in known["sigma_scale"].items()}})
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,8 @@ class Localizer:
         """Localizations of what `fitted` gives for images of `shape` (rows, columns), with calibrated uncertainties and probabilities."""
         known = self.calibration
         probability = Acceptance(known.acceptance).probability(table, known.axial_range_um)
-        scaled = table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * known.sigma_scale["refined"]
-        table = table.assign(**scaled, other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
+        table = self._scaled(table, "refined", shape)
+        table = table.assign(other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
         return self._flagged(table.assign(weak=probability < LEAST_PROBABILITY), shape)
 
     def measured(self, images_e: np.ndarray, threads: int = 2) -> pd.DataFrame:
@@ -154,8 +157,18 @@ class Localizer:
         table = self._table(self._fits(found, images_e, threads, move=False), found)
         weak = table["photons"] < LEAST_SNR * table["sigma_photons"]
         answer = found.sort_values("frame", kind="stable").reset_index(drop=True)
-        sigmas = answer[["sigma_x_um", "sigma_y_um", "sigma_z_um"]] * self.calibration.sigma_scale["networks"]
-        return table.assign(**answer[["x_um", "y_um", "z_um", "probability"]], **sigmas, weak=weak, other_log_odds=np.nan)
+        answer = answer[["x_um", "y_um", "z_um", *SIGMAS, "probability"]]
+        table = table.assign(**answer, weak=weak, other_log_odds=np.nan)
+        return self._scaled(table, "networks", images_e.shape[1:])
+
+    def _scaled(self, table: pd.DataFrame, stage: str, shape) -> pd.DataFrame:
+        """`table` of images of `shape` (rows, columns) with calibrated uncertainties."""
+        factors = self.calibration.sigma_scale[stage].factors(circumstances_of(table, self.area_um2(shape)))
+        return table.assign(**table[SIGMAS] * factors)
+
+    def area_um2(self, shape) -> float:
+        """Area of an image of `shape` (rows, columns)."""
+        return float(np.prod(shape)) * self.psf.pixel_size_um**2
 
     def _fits(self, found: pd.DataFrame, images_e: np.ndarray, threads: int, **how) -> list:
         """The fit of each image, from where the networks found beads."""
@@ -194,7 +207,7 @@ class Localizer:
         for name, count in (("x_um", shape[1]), ("y_um", shape[0])):
             inside &= table[name].between(-0.5 * pixel, (count - 0.5) * pixel)
         flag = np.where(inside, 0, Flag.OUT_OF_RANGE)
-        uncertain = (table[["sigma_x_um", "sigma_y_um", "sigma_z_um"]].to_numpy() > np.array(UNCERTAIN_UM)).any(axis=1)
+        uncertain = (table[SIGMAS].to_numpy() > np.array(UNCERTAIN_UM)).any(axis=1)
         flag |= np.where(uncertain, Flag.UNCERTAIN, 0)
         flag |= np.where(table["misfit"] > MISFIT, Flag.MISFIT, 0)
         flag |= np.where(table["weak"], Flag.WEAK, 0)

@@ -1,0 +1,88 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from defocus3d.sigma_scale import LIMITS, SigmaScale, circumstances_of
+
+
+def drawn(count, seed=1):
+    """Circumstances of `count` localizations, independent of each other."""
+    rng = np.random.default_rng(seed)
+    lone = rng.random(count) < 0.3
+    return pd.DataFrame({"height": rng.uniform(-1.5, 1.5, count), "neighbours": np.where(lone, 0.0, rng.exponential(0.5, count)),
+                         "crowding": rng.uniform(0.5, 3, count), "brightness": rng.normal(8, 0.7, count)})  # fmt: skip
+
+
+def true_factors(around):
+    """Errors beyond what is stated: more with neighbours, more at negative heights, less in z."""
+    factor = np.exp(0.4 * np.minimum(around["neighbours"], 1.0) - 0.2 * around["height"] * (around["height"] < 0))
+    return factor.to_numpy()[:, None] * [1.0, 1.2, 0.8]
+
+
+def within(errors, sigmas):
+    return (abs(errors) <= sigmas).mean(axis=0)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    rng, around = np.random.default_rng(2), drawn(20_000)
+    sigmas = rng.uniform(0.01, 0.05, (len(around), 3))
+    return SigmaScale.learn(around, sigmas * true_factors(around) * rng.standard_normal((len(around), 3)), sigmas)
+
+
+def test_factors_are_those_of_gaussian_errors(learned):
+    around = drawn(5000, seed=3)
+    ratio = learned.factors(around) / true_factors(around)
+    # 20,000 errors, 23 weights: the quantile of |error| at 0.683 is known to 1 / (2 density sqrt(n)) of about 0.01 for one weight
+    assert ratio.mean(axis=0) == pytest.approx([1, 1, 1], abs=0.02)
+    assert ratio.std(axis=0) == pytest.approx([0, 0, 0], abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "brightness"])
+def test_68_percent_lie_within_one_sigma_of_every_kind_of_bead(learned, name):
+    rng, around = np.random.default_rng(4), drawn(20_000, seed=5)
+    errors = true_factors(around) * rng.standard_normal((len(around), 3))
+    sigmas = learned.factors(around)
+    bins = pd.qcut(around[name], 6, labels=False, duplicates="drop")
+    for k in range(int(bins.max()) + 1):
+        mine = (bins == k).to_numpy()
+        assert within(errors[mine], sigmas[mine]) == pytest.approx([0.683] * 3, abs=0.035)
+
+
+def test_heavy_tails_do_not_widen_the_uncertainty():
+    rng, around = np.random.default_rng(6), drawn(20_000)
+    errors = rng.standard_t(2, (len(around), 3))
+    scale = SigmaScale.learn(around, errors, np.ones((len(around), 3)))
+    assert within(errors, scale.factors(around)) == pytest.approx([0.683] * 3, abs=0.01)
+
+
+def test_few_errors_give_one_factor_an_axis_and_fewer_none():
+    rng, around = np.random.default_rng(7), drawn(200)
+    errors = rng.standard_normal((200, 3)) * [1, 2, 0.5]
+    some = SigmaScale.learn(around, errors, np.ones((200, 3)))
+    assert some.nodes == {} and some.factors(around) == pytest.approx(np.tile([1, 2, 0.5], (200, 1)), rel=0.25)
+    none = SigmaScale.learn(around[:10], errors[:10], np.ones((10, 3)))
+    assert none == SigmaScale.unknown() and (none.factors(around) == 1).all()
+
+
+def test_factors_stay_within_their_limits():
+    around = drawn(3000)
+    scale = SigmaScale.learn(around, np.full((3000, 3), 100.0), np.ones((3000, 3)))
+    assert (scale.factors(around) == LIMITS[1]).all()
+
+
+def test_neighbours_and_crowding_are_those_of_the_frame():
+    table = pd.DataFrame({"frame": [0, 0, 0, 1], "x_um": [0.0, 1.0, 9.0, 0.0], "y_um": 0.0, "z_um": 0.5, "photons": [100.0, 100, 100, 0]})
+    around = circumstances_of(table, area_um2=100.0)
+    assert around["neighbours"].tolist() == pytest.approx([0.5, 0.5, 0, 0])
+    assert around["crowding"].to_numpy() == pytest.approx(np.log([2.5, 2.5, 2.5, 1.5]))
+    assert around["brightness"].iloc[3] == 0.0
+    assert len(circumstances_of(table[:0], 100.0)) == 0 and len(circumstances_of(table[:1], 100.0)) == 1
+
+
+def test_it_is_the_same_after_json(learned):
+    again = SigmaScale(**json.loads(json.dumps({"nodes": learned.nodes, "weights": learned.weights})))
+    around = drawn(100)
+    assert (again.factors(around) == learned.factors(around)).all()

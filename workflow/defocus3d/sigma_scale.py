@@ -1,0 +1,107 @@
+"""How much larger errors are than the bound or the networks state: by height, neighbours, crowding and brightness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.spatial import cKDTree
+
+ONE_SIGMA = 0.683  # share of errors within one uncertainty
+NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
+FEWEST = 30  # errors from which one factor an axis can be learned
+FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors can depend on anything
+NODES = {"height": 7, "neighbours": 5, "crowding": 5, "brightness": 5}  # of piecewise linear dependences
+LIMITS = 0.2, 5.0  # of a factor
+SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
+RIDGE = 3.0  # in errors: weights that few of them support stay small
+
+
+@dataclass(frozen=True)
+class SigmaScale:
+    """Factors on stated uncertainties that make 68 % of errors lie within one, for every kind of bead.
+
+    Attributes
+    ----------
+    nodes : dict
+        Of each of `NODES`, where its piecewise linear dependence bends; empty where one factor an axis is all that is known.
+    weights : list
+        Logarithms of the factors, (1 + sum of nodes) rows of x, y, z: a constant, then those of the nodes in the order of `nodes`.
+    """
+
+    nodes: dict
+    weights: list
+
+    @classmethod
+    def unknown(cls) -> "SigmaScale":
+        """Factors of 1."""
+        return cls({}, [[0.0, 0.0, 0.0]])
+
+    @classmethod
+    def learn(cls, circumstances: pd.DataFrame, errors: np.ndarray, sigmas: np.ndarray) -> "SigmaScale":
+        """Factors for `sigmas` (n, 3) of `errors` (n, 3) under `circumstances` (see `circumstances_of`).
+
+        Regression on the 68.3 % quantile of log(|error| / sigma) (Koenker and Bassett 1978, Econometrica 46, 33): the loss is least
+        where that share of errors lies within one uncertainty, for all of them and for those at each node.
+        """
+        if len(errors) < FEWEST:
+            return cls.unknown()
+        logs = np.log(np.maximum(abs(errors) / sigmas, 1e-6))
+        nodes = {}
+        if len(errors) >= FEWEST_A_WEIGHT * sum(NODES.values()):
+            nodes = {name: _spread(circumstances[name].to_numpy(), count) for name, count in NODES.items()}
+        features = _features(circumstances, nodes)
+        return cls(nodes, np.column_stack([_quantile_weights(features, logs[:, k]) for k in range(3)]).tolist())
+
+    def factors(self, circumstances: pd.DataFrame) -> np.ndarray:
+        """Factors (n, 3) on the uncertainties in x, y, z of localizations under `circumstances`."""
+        return np.clip(np.exp(_features(circumstances, self.nodes) @ np.array(self.weights)), *LIMITS)
+
+
+def circumstances_of(table: pd.DataFrame, area_um2: float) -> pd.DataFrame:
+    """What the factors may depend on, one row a localization of `table` (`frame`, places, `photons`) of images of `area_um2`.
+
+    height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
+    crowding : logarithm of 1 + localizations per µm² / 0.02 of the frame. brightness : logarithm of photoelectrons.
+    """
+    frame = table["frame"].to_numpy()
+    places = np.column_stack([table["x_um"], table["y_um"], frame * 10 * NEIGHBOUR_UM])
+    neighbours = np.zeros(len(table))
+    pairs = cKDTree(places).query_pairs(NEIGHBOUR_UM, output_type="ndarray") if len(table) > 1 else np.empty((0, 2), int)
+    nearness = 1.0 - np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1) / NEIGHBOUR_UM
+    for end in pairs.T:
+        np.add.at(neighbours, end, nearness)
+    count = table.groupby("frame")["frame"].transform("size").to_numpy() if len(table) else np.zeros(0)
+    return pd.DataFrame({"height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": np.log1p(count / area_um2 / 0.02),
+                         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0))})  # fmt: skip
+
+
+def _spread(values: np.ndarray, count: int) -> list[float]:
+    """Nodes with about as many of `values` between any two; fewer where many values are equal."""
+    return [float(v) for v in np.unique(np.round(np.quantile(values, np.linspace(0.01, 0.99, count)), 4))]
+
+
+def _features(circumstances: pd.DataFrame, nodes: dict) -> np.ndarray:
+    """A constant, and for each node how near the value is to it: 1 at the node, 0 at the next ones; constant beyond the last."""
+    columns = [np.ones((len(circumstances), 1))]
+    for name, at in nodes.items():
+        values, unit = np.clip(circumstances[name].to_numpy(), at[0], at[-1]), np.eye(len(at))
+        columns.append(np.column_stack([np.interp(values, at, row) for row in unit]))
+    return np.concatenate(columns, axis=1)
+
+
+def _quantile_weights(features: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """Weights under which `ONE_SIGMA` of `logs` (n,) lie below `features` @ weights, everywhere alike."""
+    start = np.zeros(features.shape[1])
+    start[0] = np.quantile(logs, ONE_SIGMA)
+    free = np.ones(len(start))
+    free[0] = 0.0  # the constant needs no support
+
+    def loss(weights):
+        left = logs - features @ weights
+        rounded = SMOOTH * np.logaddexp(0.0, -left / SMOOTH)
+        above = 1.0 / (1.0 + np.exp(np.clip(left / SMOOTH, -50, 50)))
+        slope = -features.T @ (ONE_SIGMA - above) + RIDGE * free * weights
+        return (ONE_SIGMA * left + rounded).sum() + 0.5 * RIDGE * (free * weights**2).sum(), slope
+
+    return minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
