@@ -7,7 +7,7 @@ import numpy as np
 
 from defocus3d.camera import Camera
 from defocus3d.population import Population
-from defocus3d.psf import PSF, gradients
+from defocus3d.psf import PSF, write_gradients
 
 GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
 LEAST_PHOTONS = 20.0
@@ -22,12 +22,16 @@ LEAST_DAMPING = 1e-6  # keeps two beads that came to lie at one place from makin
 
 @dataclass(frozen=True)
 class State:
-    """Beads (n, `PARAMETERS`), background nodes, and what they make: slopes (n, `PARAMETERS`, size, size), expected frame, cost."""
+    """Beads (n, `PARAMETERS`), background nodes, and what they make: slopes (n, `PARAMETERS`, size, size), expected frame, cost.
+
+    Slopes are known within the reach (n,) of a bead's middle pixel alone, but for that by brightness, which is its image.
+    """
 
     beads: np.ndarray
     nodes: np.ndarray
     pictures: np.ndarray
     corners: np.ndarray
+    reach: np.ndarray
     expected: np.ndarray
     cost: float
 
@@ -66,9 +70,10 @@ class FrameModel:
         corners = np.rint(beads[:, 1::-1] / pixel).astype(np.int64) - half
         knots = self.psf.knots_of(beads[:, Z])[0]
         blur = 0.5 * (self.psf.blur_um / pixel) ** 2
-        pictures = _pictures(self.psf.coefficients, beads, knots, corners, 2 * half + 1, pixel, blur, expected)
+        reach = self.psf.reach_px(beads[:, Z])
+        pictures = _pictures(self.psf.coefficients, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected)
         expected = np.maximum(expected, 0.01)
-        return State(beads, nodes, pictures, corners, expected, self.cost(beads, expected))
+        return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
 
     def background(self, nodes: np.ndarray) -> np.ndarray:
         """Background in photoelectrons per pixel, shape of the image."""
@@ -106,8 +111,7 @@ class FrameModel:
         scale = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
         photons = state.beads[:, PHOTONS, None]
         scales = np.concatenate([photons * scale, np.ones_like(photons), photons], axis=1)
-        reach = self.psf.reach_px(state.beads[:, Z])
-        information, gradient = _assemble(state.pictures, scales, state.corners, reach, weight, residual, *self.hats)
+        information, gradient = _assemble(state.pictures, scales, state.corners, state.reach, weight, residual, *self.hats)
         first = PARAMETERS * np.arange(len(state.beads))
         if self.population:
             information[first + PHOTONS, first + PHOTONS] += 1 / self.population.photons_sd**2
@@ -168,32 +172,33 @@ def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _pictures(coefficients, beads, knots, corners, size, pixel, blur, expected):
+def _pictures(coefficients, beads, knots, corners, reach, size, pixel, blur, expected):
     """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
 
-    Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself.
+    Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself. Others are
+    written within the beads' `reach` only.
     """
     rows, columns = expected.shape
     half = size // 2
-    out = np.zeros((len(beads), 5, size, size), np.float32)
+    out = np.empty((len(beads), 5, size, size), np.float32)
+    image = np.empty((size, size), np.float32)
     for a in range(len(beads)):
         top, left = corners[a]
-        unit = gradients(coefficients, beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half, knots[a], size)
-        image = unit[0]
-        for i in range(size):
-            for j in range(size):
-                for p in range(3):
-                    out[a, p, i, j] = unit[p + 1, i, j]
-                out[a, 3, i, j] = image[i, j]
+        unit = out[a, 3]
+        write_gradients(unit, out[a], coefficients, beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half, knots[a], reach[a])
+        first, last = max(half - reach[a], 1), min(half + reach[a] + 1, size - 1)
+        out[a, 4, half - reach[a] : half + reach[a] + 1, half - reach[a] : half + reach[a] + 1] = 0
         if blur > 0:
-            for i in range(1, size - 1):
-                for j in range(1, size - 1):
+            image[:] = unit
+            strength = np.float32(beads[a, 4])
+            for i in range(first, last):
+                for j in range(first, last):
                     around = image[i - 1, j] + image[i + 1, j] + image[i, j - 1] + image[i, j + 1]
                     out[a, 4, i, j] = blur * (around - 4 * image[i, j])
-                    out[a, 3, i, j] += beads[a, 4] * out[a, 4, i, j]
+                    unit[i, j] += strength * out[a, 4, i, j]
         for i in range(max(0, -top), min(size, rows - top)):
             for j in range(max(0, -left), min(size, columns - left)):
-                expected[top + i, left + j] += beads[a, 3] * out[a, 3, i, j]
+                expected[top + i, left + j] += beads[a, 3] * unit[i, j]
     return out
 
 
@@ -206,11 +211,26 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
     half = size // 2
     total = 5 * count + node_rows * node_columns
     information, gradient = np.zeros((total, total)), np.zeros(total)
-    weighted = np.empty((5, size), np.float32)
+    row_cells, column_cells = _cells(rows, node_rows), _cells(columns, node_columns)
+    weighted = np.zeros((5, size, size), np.float32)
     sums = np.zeros((5, 5))
     for a in range(count):
         top_a, left_a = corners[a, 0] + half - reach[a], corners[a, 1] + half - reach[a]
         bottom_a, right_a = min(top_a + 2 * reach[a] + 1, rows), min(left_a + 2 * reach[a] + 1, columns)
+        up, start = corners[a, 0], max(left_a, 0)
+        if start >= right_a:
+            continue
+        for p in range(5):
+            slope = 0.0
+            for i in range(max(top_a, 0), bottom_a):
+                own, out = pictures[a, p, i - up, start - corners[a, 1] :], weighted[p, i - up, start - corners[a, 1] :]
+                weights, left_over = weight[i, start:right_a], residual[i, start:right_a]
+                along = np.float32(0)
+                for j in range(len(weights)):
+                    out[j] = own[j] * weights[j]
+                    along += own[j] * left_over[j]
+                slope += along
+            gradient[5 * a + p] += slope * scales[a, p]
         for b in range(a, count):
             top_b, left_b = corners[b, 0] + half - reach[b], corners[b, 1] + half - reach[b]
             top, bottom = max(top_a, top_b, 0), min(bottom_a, top_b + 2 * reach[b] + 1)
@@ -218,21 +238,20 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
             if top >= bottom or left >= right:
                 continue
             sums[:] = 0.0
-            width = right - left
             for i in range(top, bottom):
-                ia, ib, ja, jb = i - corners[a, 0], i - corners[b, 0], left - corners[a, 1], left - corners[b, 1]
-                for p in range(5):
-                    for j in range(width):
-                        weighted[p, j] = pictures[a, p, ia, ja + j] * weight[i, left + j]
+                ia, ib, ja, jb, width = i - up, i - corners[b, 0], left - corners[a, 1], left - corners[b, 1], right - left
+                w0, w1, w2 = weighted[0, ia, ja : ja + width], weighted[1, ia, ja : ja + width], weighted[2, ia, ja : ja + width]
+                w3, w4 = weighted[3, ia, ja : ja + width], weighted[4, ia, ja : ja + width]
                 for q in range(5):
+                    other = pictures[b, q, ib, jb : jb + width]
                     s0, s1, s2, s3, s4 = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
                     for j in range(width):
-                        value = pictures[b, q, ib, jb + j]
-                        s0 += weighted[0, j] * value
-                        s1 += weighted[1, j] * value
-                        s2 += weighted[2, j] * value
-                        s3 += weighted[3, j] * value
-                        s4 += weighted[4, j] * value
+                        value = other[j]
+                        s0 += w0[j] * value
+                        s1 += w1[j] * value
+                        s2 += w2[j] * value
+                        s3 += w3[j] * value
+                        s4 += w4[j] * value
                     sums[0, q] += s0
                     sums[1, q] += s1
                     sums[2, q] += s2
@@ -243,25 +262,41 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
                     value = sums[p, q] * scales[a, p] * scales[b, q]
                     information[5 * a + p, 5 * b + q] = value
                     information[5 * b + q, 5 * a + p] = value
-        # at most two nodes a direction are not zero at a pixel; where the background is known there is none
-        for i in range(max(top_a, 0), bottom_a):
-            u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
-            for j in range(max(left_a, 0), right_a):
-                v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
-                for p in range(5):
-                    slope = pictures[a, p, i - corners[a, 0], j - corners[a, 1]] * scales[a, p]
-                    gradient[5 * a + p] += slope * residual[i, j]
-                    if node_rows == 0:
-                        continue
-                    slope *= weight[i, j]
-                    first = 5 * count + u0 * node_columns + v0
-                    information[5 * a + p, first] += slope * row_hats[u0, i] * column_hats[v0, j]
-                    information[5 * a + p, first + 1] += slope * row_hats[u0, i] * column_hats[v0 + 1, j]
-                    information[5 * a + p, first + node_columns] += slope * row_hats[u0 + 1, i] * column_hats[v0, j]
-                    information[5 * a + p, first + node_columns + 1] += slope * row_hats[u0 + 1, i] * column_hats[v0 + 1, j]
+        if node_rows:
+            for p in range(5):
+                mine = information[5 * a + p, 5 * count :].reshape(node_rows, node_columns)
+                for i in range(max(top_a, 0), bottom_a):
+                    u = row_cells[i]
+                    line = weighted[p, i - up]
+                    for v in range(column_cells[start], node_columns - 1):
+                        low, high = 0.0, 0.0
+                        for j in range(max(start, _first(v, columns, node_columns)), min(right_a, _first(v + 1, columns, node_columns))):
+                            low += line[j - corners[a, 1]] * column_hats[v, j]
+                            high += line[j - corners[a, 1]] * column_hats[v + 1, j]
+                        mine[u, v] += row_hats[u, i] * low * scales[a, p]
+                        mine[u, v + 1] += row_hats[u, i] * high * scales[a, p]
+                        mine[u + 1, v] += row_hats[u + 1, i] * low * scales[a, p]
+                        mine[u + 1, v + 1] += row_hats[u + 1, i] * high * scales[a, p]
+                        if _first(v + 1, columns, node_columns) >= right_a:
+                            break
     if node_rows:
         _add_background(information, gradient, 5 * count, weight, residual, row_hats, column_hats)
     return information, gradient
+
+
+@numba.njit(nogil=True, cache=True)
+def _cells(count, nodes):
+    """For each of `count` pixels, the number of the node before it: two nodes matter to it, this one and the next."""
+    cells = np.zeros(count, np.int64)
+    for v in range(nodes - 1):
+        cells[_first(v, count, nodes) :] = v
+    return cells
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _first(node, count, nodes):
+    """First of `count` pixels that lies at or beyond a node; `count` for the last node, whose pixel belongs to the cell before."""
+    return count if node >= nodes - 1 else -((-node * (count - 1)) // (nodes - 1))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -270,17 +305,28 @@ def _add_background(information, gradient, beads, weight, residual, row_hats, co
     rows, columns = weight.shape
     node_rows, node_columns = len(row_hats), len(column_hats)
     total = len(gradient)
+    row_cells = _cells(rows, node_rows)
     for i in range(rows):
-        u0 = min(int(i * (node_rows - 1) / max(rows - 1, 1)), node_rows - 2)
-        for j in range(columns):
-            v0 = min(int(j * (node_columns - 1) / max(columns - 1, 1)), node_columns - 2)
-            for m in range(4):
-                first = beads + (u0 + m // 2) * node_columns + v0 + m % 2
-                hat = row_hats[u0 + m // 2, i] * column_hats[v0 + m % 2, j]
-                gradient[first] += hat * residual[i, j]
-                for n in range(4):
-                    second = beads + (u0 + n // 2) * node_columns + v0 + n % 2
-                    information[first, second] += hat * weight[i, j] * row_hats[u0 + n // 2, i] * column_hats[v0 + n % 2, j]
+        u = row_cells[i]
+        for v in range(node_columns - 1):
+            g0, g1, s00, s01, s11 = 0.0, 0.0, 0.0, 0.0, 0.0
+            for j in range(_first(v, columns, node_columns), _first(v + 1, columns, node_columns)):
+                low, high = column_hats[v, j], column_hats[v + 1, j]
+                g0 += low * residual[i, j]
+                g1 += high * residual[i, j]
+                s00 += low * low * weight[i, j]
+                s01 += low * high * weight[i, j]
+                s11 += high * high * weight[i, j]
+            for m in range(2):
+                first, mine = beads + (u + m) * node_columns + v, row_hats[u + m, i]
+                gradient[first] += mine * g0
+                gradient[first + 1] += mine * g1
+                for n in range(2):
+                    second, both = beads + (u + n) * node_columns + v, mine * row_hats[u + n, i]
+                    information[first, second] += both * s00
+                    information[first, second + 1] += both * s01
+                    information[first + 1, second] += both * s01
+                    information[first + 1, second + 1] += both * s11
     for p in range(beads):
         for q in range(beads, total):
             information[q, p] = information[p, q]

@@ -1,6 +1,7 @@
 """Where else a bead could be: the PSF at all heights held against what the beads so far leave unexplained."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -15,11 +16,49 @@ APART_PX = 4  # of two beads that one look at the residual finds
 SHIFTS_PX = (-2, 0, 2)  # of a bead's place, along x and y, tried together with another height
 PARTNER_SHIFTS_PX = (-4, -2, 0, 2, 4)  # of a second bead's place from the first's
 EVERY = 2  # heights of the bank tried for one of two beads
+TOLERANCE = 0.003  # of the bank's images as sums of a few
+ROWS = 32  # of a frame, for which all heights are held in memory at once
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Images that are, to `TOLERANCE`, sums of a few: the best few by singular value decomposition (Eckart and Young 1936).
+
+    Attributes
+    ----------
+    shares : float32 array (images, components)
+    components : float32 array (components, n, n)
+    """
+
+    shares: np.ndarray
+    components: np.ndarray
+    _spectra: dict = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, images: np.ndarray) -> "Components":
+        """The components of `images` (images, n, n); their number follows from the worst image, relative to its own norm."""
+        flat = images.reshape(len(images), -1).astype(float)
+        norm = np.linalg.norm(flat, axis=1, keepdims=True)
+        left, singular, right = np.linalg.svd(flat / norm, full_matrices=False)
+        missed = np.sqrt(np.maximum(1.0 - np.cumsum((left * singular) ** 2, axis=1), 0.0)).max(axis=0)
+        count = min(int((missed > TOLERANCE).sum()) + 1, len(images))
+        shares = (norm * left[:, :count] * singular[:count]).astype(np.float32)
+        return cls(shares, right[:count].reshape(count, *images.shape[1:]).astype(np.float32))
+
+    def correlated(self, image: np.ndarray) -> np.ndarray:
+        """Correlation of `image` (rows, columns) with each component, (components, rows, columns), 0 beyond the image's border."""
+        (rows, columns), half = image.shape, self.components.shape[1] // 2
+        if image.shape not in self._spectra:
+            shape = tuple(fft.next_fast_len(n + 2 * half + 1, real=True) for n in image.shape)
+            self._spectra[image.shape] = shape, np.conj(fft.rfft2(self.components, shape))
+        shape, spectra = self._spectra[image.shape]
+        padded = fft.rfft2(np.pad(image.astype(np.float32), half), shape)
+        return np.stack([fft.irfft2(padded * spectrum, shape)[:rows, :columns] for spectrum in spectra])
+
+
+@dataclass(frozen=True, eq=False)
 class Bank:
-    """Images of a bead at many heights, and their spectra for frames of one shape.
+    """Images of a bead at many heights.
 
     Attributes
     ----------
@@ -35,7 +74,6 @@ class Bank:
     images: np.ndarray
     reach_px: np.ndarray
     pixel_size_um: float
-    _spectra: dict = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, psf: PSF) -> "Bank":
@@ -46,22 +84,50 @@ class Bank:
         images = np.stack([psf.image(middle, middle, z, (size, size)) for z in z_um]).astype(np.float32)
         return cls(z_um, images, psf.reach_px(z_um), psf.pixel_size_um)
 
-    def brightness(self, residual, weight) -> tuple[np.ndarray, np.ndarray]:
-        """Least-squares brightness of a bead at each height and pixel, and its variance: two arrays (heights, rows, columns)."""
+    @cached_property
+    def linear(self) -> Components:
+        """What the images consist of."""
+        return Components.of(self.images)
+
+    @cached_property
+    def squared(self) -> Components:
+        """What their squares consist of."""
+        return Components.of(self.images**2)
+
+    def best(self, residual, weight, population: Population, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log Bayes factor of a bead at each pixel, at its best height, the height's number and the brightness: (rows, columns) each.
+
+        Where no height comes to `least`, that is given, with height 0 and no light. The brightness is that of least squares at each
+        height; few rows at a time, since there are many heights.
+        """
+        products, squares = self.linear.correlated(residual * weight), self.squared.correlated(weight)
         rows, columns = residual.shape
-        if residual.shape not in self._spectra:
-            shape = tuple(fft.next_fast_len(n + self.images.shape[1], real=True) for n in residual.shape)
-            spectra = [np.conj(fft.rfft2(power, shape)) for power in (self.images, self.images**2)]
-            self._spectra[residual.shape] = shape, *spectra
-        shape, linear, squared = self._spectra[residual.shape]
-        half = self.images.shape[1] // 2
+        factor, photons = np.full((rows, columns), least, np.float32), np.zeros((rows, columns), np.float32)
+        height = np.zeros((rows, columns), np.int64)
+        for first in range(0, rows, ROWS):
+            part = slice(first, min(first + ROWS, rows))
+            product = self.linear.shares @ products[:, part].reshape(len(products), -1)
+            square = self.squared.shares @ squares[:, part].reshape(len(squares), -1)
+            flat = (map_[part].reshape(-1) for map_ in (factor, height, photons))
+            _best_height(product, square, population.photons, population.photons_sd**2, *flat)
+        return factor, height, photons
 
-        def correlate(image, spectrum):
-            padded = np.pad(image.astype(np.float32), half)
-            return fft.irfft2(fft.rfft2(padded, shape) * spectrum, shape)[:, :rows, :columns]
 
-        variance = 1.0 / np.maximum(correlate(weight, squared), 1e-12)
-        return correlate(residual * weight, linear) * variance, variance
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _best_height(product, square, typical, spread, factor, height, photons):
+    """Write, for each pixel, the best height over `factor`, from sums of (heights, pixels); see `bayes_factor`."""
+    for k in range(product.shape[0]):
+        for i in range(product.shape[1]):
+            precision = max(square[k, i], 1e-12)
+            bright = product[k, i] / precision
+            if bright <= 0:
+                continue
+            wide = 1 / precision + spread
+            gain = 0.5 * (bright * product[k, i] - (bright - typical) ** 2 / wide)
+            if gain > factor[i]:  # the logarithm, which costs most, can only lower it
+                gain -= 0.5 * np.log(precision * wide)
+                if gain > factor[i]:
+                    factor[i], height[i], photons[i] = gain, k, bright
 
 
 def bayes_factor(photons, variance, population: Population):
@@ -79,12 +145,10 @@ def peaks(residual, weight, bank: Bank, population: Population, least: float, ap
 
     Peaks are `apart_px` from each other. `residual` is in photoelectrons, `weight` its inverse variance.
     """
-    photons, variance = bank.brightness(residual, weight)
-    factor = bayes_factor(photons, variance, population)
-    best, height = factor.max(axis=0), factor.argmax(axis=0)
-    row, column = peak_local_max(best, min_distance=apart_px, threshold_abs=least, exclude_border=False).T
-    at = height[row, column]
-    return np.column_stack([column * bank.pixel_size_um, row * bank.pixel_size_um, bank.z_um[at]]), photons[at, row, column]
+    factor, height, photons = bank.best(residual, weight, population, least)
+    row, column = peak_local_max(factor, min_distance=apart_px, threshold_abs=least, exclude_border=False).T
+    places = np.column_stack([column * bank.pixel_size_um, row * bank.pixel_size_um, bank.z_um[height[row, column]]])
+    return places, photons[row, column]
 
 
 def unexplained(residual, weight, bank: Bank, population: Population, least: float) -> np.ndarray:
@@ -103,10 +167,10 @@ def heights(residual, weight, place_um, bank: Bank, population: Population) -> t
 
 def _near(residual, weight, row, column, bank: Bank, population: Population, shifts, every: int = 1):
     """What `heights` gives, for a place in pixels and for every so many heights of the bank."""
-    photons, variance = _brightness_near(residual, weight, row, column, bank.images[::every], bank.reach_px[::every], np.array(shifts))
-    factor = bayes_factor(photons, variance, population).reshape(len(photons), -1)
-    dy, dx = np.array(shifts)[np.stack(np.unravel_index(factor.argmax(axis=1), (len(shifts),) * 2))]
-    return factor.max(axis=1), np.column_stack([column + dx, row + dy]) * bank.pixel_size_um
+    shifts = np.array(shifts)
+    typical, spread = population.photons, population.photons_sd**2
+    factor, best = _best_shift(residual, weight, row, column, bank.images[::every], bank.reach_px[::every], shifts, typical, spread)
+    return factor, (np.array([column, row]) + best) * bank.pixel_size_um
 
 
 def pairs(residual, weight, place_um, bank: Bank, population: Population, count: int) -> list[np.ndarray]:
@@ -132,22 +196,27 @@ def pairs(residual, weight, place_um, bank: Bank, population: Population, count:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _brightness_near(residual, weight, row, column, images, reach, shifts):
-    """Least-squares brightness and its variance at each height and shift (rows, then columns): two arrays (heights, shifts, shifts)."""
+def _best_shift(residual, weight, row, column, images, reach, shifts, typical, spread):
+    """Log Bayes factor at each height (heights,) for the best shift along x and y, and that shift (heights, 2); see `bayes_factor`."""
     rows, columns = residual.shape
     half = images.shape[1] // 2
-    photons = np.zeros((len(images), len(shifts), len(shifts)))
-    variance = np.full(photons.shape, 1e12)
+    factor, best = np.full(len(images), -np.inf), np.zeros((len(images), 2), np.int64)
+    weighted = residual * weight
     for k in range(len(images)):
-        for m in range(len(shifts)):
-            for n in range(len(shifts)):
-                y, x = row + shifts[m], column + shifts[n]
+        for dy in shifts:
+            for dx in shifts:
+                y, x = row + dy, column + dx
                 product, square = np.float32(0), np.float32(0)
+                left, right = max(0, x - reach[k]), min(columns, x + reach[k] + 1)
                 for i in range(max(0, y - reach[k]), min(rows, y + reach[k] + 1)):
-                    for j in range(max(0, x - reach[k]), min(columns, x + reach[k] + 1)):
-                        value = images[k, i - y + half, j - x + half] * weight[i, j]
-                        product += value * residual[i, j]
-                        square += value * images[k, i - y + half, j - x + half]
-                if square > 0:
-                    photons[k, m, n], variance[k, m, n] = product / square, 1 / square
-    return photons, variance
+                    line, image = images[k, i - y + half, left - x + half :], weighted[i, left:right]
+                    weights = weight[i, left:right]
+                    for j in range(len(image)):
+                        product += line[j] * image[j]
+                        square += line[j] * line[j] * weights[j]
+                bright, variance = (max(product, 0.0) / square, 1 / square) if square > 0 else (0.0, 1e12)
+                wide = variance + spread
+                gain = 0.5 * (np.log(variance / wide) - (bright - typical) ** 2 / wide + bright**2 / variance)
+                if gain > factor[k]:
+                    factor[k], best[k, 0], best[k, 1] = gain, dx, dy
+    return factor, best

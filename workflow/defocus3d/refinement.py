@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import PARAMETERS, PHOTONS, FrameModel, State, Z, climb, new_beads
+from defocus3d.frame_model import LEAST_DAMPING, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF
@@ -22,6 +22,7 @@ TRIALS = 3  # of other heights, and of pairs
 TOO_BRIGHT = 3.0  # standard deviations of the population above its mean: perhaps two beads
 COST_OF_A_BEAD = 20.0  # in log-likelihood, of two for one: what a freely placed bead gains by chance, and by faults of the PSF
 NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
+CHANGED = 1.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
 CLEAR_GAIN = 0.5  # in log-likelihood, for another explanation to be taken
 
 
@@ -71,20 +72,33 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Populati
 
 def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
     """Rounds of trying other explanations, dropping improbable beads and adding missed ones; with `source` and `other` of `Fit`."""
+    other, before = np.full((len(state.beads), 2), np.nan), None
     for _ in range(ROUNDS):
-        state = climb(model, try_others(model, state, bank)[0], move=True, steps=4)
+        tried, other = try_others(model, state, bank, other, _changed(model, state, before))
+        before, state = state, climb(model, tried, move=True, steps=4)
         source = _extended(source, len(state.beads))
         kept = _odds(model, state, _covariance(model, state)) > 0
         if not kept.all():
             state = model.state(state.beads[kept], state.nodes)
         missed = unexplained(model.image - state.expected, model.weight(state), bank, model.population, LEAST_FACTOR)
+        source, other = source[kept], other[kept]
         if kept.all() and not len(missed):
             break
         beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
-        source = _extended(source[kept], len(beads))
+        source, other = _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
         state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS)
-    state, other = try_others(model, state, bank)
+    state, other = try_others(model, state, bank, other, _changed(model, state, before))
     return climb(model, state, move=True, steps=FIRST_STEPS), _extended(source, len(state.beads)), other
+
+
+def _changed(model: FrameModel, state: State, before: State | None) -> np.ndarray:
+    """Which beads lie where `state` differs from the state `before`, when other explanations were tried, bool (beads,)."""
+    if before is None:
+        return np.ones(len(state.beads), bool)
+    squares = (state.expected - before.expected) ** 2 * model.weight(state)
+    middle = state.corners + model.psf.radius_px
+    around = zip(np.maximum(middle - state.reach[:, None], 0), np.maximum(middle + state.reach[:, None] + 1, 0))
+    return np.array([squares[top:bottom, left:right].sum() > CHANGED for (top, left), (bottom, right) in around], bool)
 
 
 def _extended(source: np.ndarray, count: int) -> np.ndarray:
@@ -92,15 +106,16 @@ def _extended(source: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([source, np.full(count - len(source), -1)])
 
 
-def try_others(model: FrameModel, state: State, bank: Bank) -> tuple[State, np.ndarray]:
-    """`state`, and `other` of `Fit`, with each bead, where that explains the frame better, at another height, or, too bright for one, as two.
+def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, which: np.ndarray) -> tuple[State, np.ndarray]:
+    """`state`, and `other` of `Fit`, with each of `which` beads, where that explains the frame better, at another height, or as two.
 
     On the two sides of focus a bead looks much alike, and a fit cannot get from one to the other: the ways between are worse. Two
-    beads nearly in line pose as one. Each promising explanation is therefore fitted on its own, in the square around the bead, and
-    taken where the frame becomes more likely.
+    beads nearly in line pose as one, too bright. Each promising explanation is therefore fitted on its own, in the square around the
+    bead, and taken where the frame becomes more likely. What is known of `other` beads, (beads, 2), is kept.
     """
-    next_best, seen = {}, None
-    for bead in range(len(state.beads)):
+    other, seen = other.copy(), None
+    for bead in np.flatnonzero(which):
+        other[bead] = np.nan
         own, i, j = model.own_image(state, bead)
         if own.size == 0:
             continue
@@ -120,10 +135,8 @@ def try_others(model: FrameModel, state: State, bank: Bank) -> tuple[State, np.n
         if photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
             others += pairs(residual, weight, (x, y), bank, model.population, TRIALS)
         if others:
-            state, next_best[bead] = _best_of(model, state, bead, others)
-    other = np.full((len(state.beads), 2), np.nan)
-    other[list(next_best)] = np.array(list(next_best.values())).reshape(-1, 2)
-    return state, other
+            state, other[bead] = _best_of(model, state, bead, others)
+    return state, np.vstack([other, np.full((len(state.beads) - len(other), 2), np.nan)])
 
 
 def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray]) -> tuple[State, tuple[float, float]]:
@@ -162,8 +175,10 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
 def _covariance(model: FrameModel, state: State) -> np.ndarray:
     """Inverse information of all beads and the background."""
     information, _ = model.normal_equations(state)
-    information[np.diag_indices_from(information)] += 1e-9
-    return np.linalg.pinv(information, hermitian=True)
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
+    information /= np.outer(scale, scale)
+    information[np.diag_indices_from(information)] += LEAST_DAMPING
+    return np.linalg.inv(information) / np.outer(scale, scale)
 
 
 def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray:
@@ -179,9 +194,10 @@ def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray
     for k in range(count):
         first = PARAMETERS * k
         block = covariance[first : first + 4, first : first + 4]
-        precision = np.linalg.pinv(block, hermitian=True)[3, 3]  # of the brightness, at a known place
+        place, both = block[:3, :3] + 1e-12 * np.eye(3), block[:3, 3]
+        precision = 1.0 / max(block[3, 3] - both @ np.linalg.solve(place, both), 1e-12)  # of the brightness, at a known place
         photons, variance = population.taken_off(state.beads[k, PHOTONS], precision)
-        volume = 1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(block[:3, :3] + 1e-12 * np.eye(3))[1]
+        volume = 1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(place)[1]
         odds[k] = bayes_factor(photons, variance, population) + volume + np.log(population.density_per_um3)
     return odds
 
