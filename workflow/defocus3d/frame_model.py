@@ -71,7 +71,7 @@ class FrameModel:
         knots = self.psf.knots_of(beads[:, Z])[0]
         blur = 0.5 * (self.psf.blur_um / pixel) ** 2
         reach = self.psf.reach_px(beads[:, Z])
-        pictures = _pictures(self.psf.coefficients, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected)
+        pictures = _pictures(self.psf.single, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected)
         expected = np.maximum(expected, 0.01)
         return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
 

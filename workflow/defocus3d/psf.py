@@ -47,6 +47,11 @@ class PSF:
         padded = np.pad(np.asarray(self.values, float), ((0, 0), (2, 2), (2, 2)))
         return np.ascontiguousarray(spline_filter(padded, order=3, mode="mirror"))
 
+    @cached_property
+    def single(self) -> np.ndarray:
+        """`coefficients` in single precision, for fits: twice as fast."""
+        return self.coefficients.astype(np.float32)
+
     @property
     def z_range_um(self) -> tuple[float, float]:
         """Lowest and highest z with measured planes."""
@@ -202,16 +207,18 @@ def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach):
     """Write what `gradients` gives to `image` (size, size) and, within `reach` of its middle pixel, to `slopes` (3 or more, size, size)."""
     size, n = image.shape[0], coefficients.shape[1]
     centre, half = n // 2, size // 2
-    wx, sx, wy, sy = np.empty(4), np.empty(4), np.empty(4), np.empty(4)
+    kind = coefficients.dtype
+    wx, sx, wy, sy = np.empty(4, kind), np.empty(4, kind), np.empty(4, kind), np.empty(4, kind)
     position_x = centre - half - dx_px
     first_x = int(np.floor(position_x)) - 1
     _taps(position_x - first_x, 8, wx, sx)  # the knots are a pixel apart: one set of weights serves the whole row
     first_y = int(np.floor(centre - half - dy_px)) - 1
     _taps(centre - half - dy_px - first_y, 8, wy, sy)
-    planes, wz, sz = _mirrored_taps(knot, len(coefficients))
+    planes, weights_z, slopes_z = _mirrored_taps(knot, len(coefficients))
+    wz, sz = weights_z.astype(kind), slopes_z.astype(kind)
     a, b, c, d = (coefficients[planes[0]], coefficients[planes[1]], coefficients[planes[2]], coefficients[planes[3]])
-    value, by_y, by_z = np.zeros(n), np.zeros(n), np.zeros(n)
-    lines, slope_lines = np.empty((4, n)), np.empty((4, n))
+    value, by_y, by_z = np.zeros(n, kind), np.zeros(n, kind), np.zeros(n, kind)
+    lines, slope_lines = np.empty((4, n), kind), np.empty((4, n), kind)
     ready = -4  # first row of knots that `lines` hold
     for i in range(size):
         r = first_y + i
