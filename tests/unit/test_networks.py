@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from defocus3d import cnn, fcn
+from defocus3d import cnn, fcn, models
 from defocus3d.camera import Camera
 from defocus3d.localization import doubles
 from defocus3d.training import learning_rate
@@ -45,14 +45,14 @@ def test_loss_is_least_for_the_truth():
     moved, missed = right.copy(), right.copy()
     moved[..., fcn.DX] += 0.3
     missed[..., fcn.LOGIT] = -8.0
-    values = [float(fcn.loss(truth, output)) for output in (right, moved, missed)]
+    values = [float(models.fcn_loss(truth, output)) for output in (right, moved, missed)]
     assert values[0] < values[1] and values[0] < values[2]
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (50, 70), (9, 200)])
 def test_any_image_size_goes_through(shape):
     images = fcn.prepare(np.full((2, *shape), 20.0, np.float32), Camera())
-    cells = fcn.detect(fcn.build(1), images)
+    cells = fcn.detect(models.build_fcn(1).predict_on_batch, images)
     assert cells.shape == (2, -(-shape[0] // 4), -(-shape[1] // 4), 5)
 
 
