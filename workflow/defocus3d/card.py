@@ -72,21 +72,24 @@ class Card:
                 raise CardError(f"its card has no proper {name}")
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
-    def contradictions(self, pixel_size_um: float, camera: Camera) -> list[tuple[str, object, object, str]]:
-        """Why images must not be given to the network: (what, here, trained for, what to do) for each reason."""
-        reasons = []
-        if not math.isclose(pixel_size_um, self.pixel_size_um, rel_tol=SAME):
-            what_to_do = "correct it, or use networks trained at this pixel size"
-            reasons.append(("pixel_size_um", pixel_size_um, self.pixel_size_um, what_to_do))
-        if (camera.em_gain > 1) != (self.camera.em_gain > 1):  # which has excess noise; that hardly depends on the gain
-            what_to_do = "correct it, or use networks trained for such a camera (electron multiplication doubles the variance)"
-            reasons.append(("em_gain", camera.em_gain, self.camera.em_gain, what_to_do))
-        return reasons
+    def has_pixels_of(self, pixel_size_um: float) -> bool:
+        """Whether that is the pixel size which was trained for: at another one, beads are larger or smaller for the networks."""
+        return math.isclose(pixel_size_um, self.pixel_size_um, rel_tol=SAME)
+
+    def has_range(self, axial_range_um) -> bool:
+        """Whether that is the axial range which was trained for."""
+        return all(math.isclose(a, b, rel_tol=SAME, abs_tol=SAME) for a, b in zip(axial_range_um, self.axial_range_um, strict=True))
+
+    def multiplies_as(self, camera: Camera) -> bool:
+        """Whether both cameras multiply electrons, or neither: that doubles the variance, by nearly the same factor at any gain."""
+        return (camera.em_gain > 1) == (self.camera.em_gain > 1)
 
     def warnings(self, camera: Camera, blur_um: float) -> list[str]:
         """In what a movie of `camera` with motion blur `blur_um` differs from what was trained for; one sentence each."""
-        out = [f"{what} of {here:g} differs from {trained:g}, which the networks were trained for: {what_to_do}"
-               for what, here, trained, what_to_do in self.contradictions(self.pixel_size_um, camera)]  # fmt: skip
+        out = []
+        if not self.multiplies_as(camera):
+            out.append(f"em_gain of {camera.em_gain:g} differs from {self.camera.em_gain:g}, which the networks were trained for: "
+                       "give movies of this camera an optics of their own")  # fmt: skip
         here, trained = camera.read_noise_e, self.camera.read_noise_e
         if abs(here - trained) > READ_NOISE * max(here, trained):
             out.append(f"read noise of {here:g} photoelectrons differs from {trained:g}, which the networks were trained for: "

@@ -52,6 +52,8 @@ class Calibration:
         Weights of `acceptance.Acceptance`: how probable it is that a localization of the fit is right.
     pixel_size_um, axial_range_um, photons, background_e, density_per_um2
         What the networks were trained for.
+    refine : str
+        The setting that was calibrated for: with "none", nothing is known of localizations that are refined.
     """
 
     threshold: float
@@ -63,6 +65,7 @@ class Calibration:
     photons: tuple[float, float]
     background_e: tuple[float, float]
     density_per_um2: tuple[float, float]
+    refine: str
 
     def save(self, path) -> None:
         """Write as JSON."""

@@ -19,6 +19,8 @@ rule augment:
         "results/logs/optics/{optics}/augment.log",
     benchmark:
         "results/benchmarks/optics/{optics}/augment.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -44,6 +46,8 @@ rule train_fcn:
         "results/logs/optics/{optics}/train_fcn.log",
     benchmark:
         "results/benchmarks/optics/{optics}/train_fcn.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     retries: 0  # a cluster would try again inside the same allocation, and run out of time there
     conda:
         "../../envs/keras.yaml"
@@ -74,6 +78,8 @@ rule train_cnn:
         "results/logs/optics/{optics}/train_cnn.log",
     benchmark:
         "results/benchmarks/optics/{optics}/train_cnn.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     retries: 0  # a cluster would try again inside the same allocation, and run out of time there
     conda:
         "../../envs/keras.yaml"
@@ -106,6 +112,8 @@ rule evaluate:
         "results/logs/optics/{optics}/evaluate.log",
     benchmark:
         "results/benchmarks/optics/{optics}/evaluate.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     conda:
         "../../envs/localization.yaml"
     threads: 2
