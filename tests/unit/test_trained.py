@@ -57,7 +57,9 @@ def refused(folder, *words):
         assert word in message, message
 
 
-def test_networks_stand_in_for_stacks(folder):
+@pytest.mark.parametrize("path", ["elsewhere/water", "./elsewhere//water/"])
+def test_networks_stand_in_for_stacks(folder, path):
+    folder.stacks({**ROW, "trained": path})
     analysis = folder.check()
     assert len(analysis.stacks) == 0 and analysis.optics == ["water"]
     assert analysis.trained.at["water", "trained"] == "elsewhere/water"

@@ -122,6 +122,8 @@ def _read(config: dict, base: Path) -> tuple[Analysis, list[str]]:
         for column in ("path", "trained"):
             if row.get(column) is not None:  # an absolute path stays what it is
                 row[column] = os.path.join(config["data_folder"], row[column])
+        if row.get("trained") is not None:  # files in it are named with a slash of their own
+            row["trained"] = os.path.normpath(row["trained"])
     problems += [*stacks.problems, *acquisitions.problems, *checks.between_rows(stacks, acquisitions)]
     rows, movies = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
     sizes = movies["optics"].map(checks.pixel_sizes(stacks))
