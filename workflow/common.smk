@@ -1,6 +1,7 @@
 # Reads and checks config and sheets once; what several rules need of them.
 
 import csv
+import re
 import sys
 import time
 from collections import Counter
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from defocus3d import nested, settings
+from defocus3d import nested, settings, trained
 from defocus3d.failures import unfinished
 from defocus3d.provenance import checksum, code_of, code_of_all
 from defocus3d.water import motion_blur_um, stokes_einstein
@@ -55,6 +56,9 @@ except settings.InputErrors as error:
     raise WorkflowError(str(error)) from None
 
 STACKS = analysis.stacks.to_dict("records")
+TRAINED = {
+    row["optics"]: row for row in analysis.trained.reset_index().to_dict("records")
+}
 MOVIES = {
     row["acquisition"]: row
     for row in analysis.acquisitions.reset_index().to_dict("records")
@@ -68,14 +72,21 @@ OF_OPTICS = [
     "scenes/training.npz",
     "scenes/held_out.npz",
     "fcn.keras",
+    "fcn.onnx",
     "fcn_training.csv",
     "cnn.keras",
+    "cnn.onnx",
     "training.csv",
     "evaluation.csv",
     "calibration.json",
     "figures/psf.png",
     "figures/fcn.png",
     "figures/training.png",
+]
+# of one whose networks were trained elsewhere, there is neither a stack nor a scene
+OF_TRAINED_OPTICS = [
+    *trained.FILES,
+    *(file for file in OF_OPTICS if file.startswith("figures/")),
 ]
 OF_ACQUISITION = [
     "localizations.parquet",
@@ -86,6 +97,7 @@ OF_ACQUISITION = [
     "figures/frame.png",
     "figures/tracks.html",
 ]
+MEASURED = sorted(set(analysis.stacks["optics"]))  # optics that are trained here
 UNFINISHED = analysis.config["failed"]  # folders, filled by the run that failed
 FAILED = {
     name: UNFINISHED[f"acquisitions/{name}"]
@@ -120,6 +132,26 @@ def stacks(wildcards):
         for row in STACKS
         if row["optics"] == wildcards.optics
     ]
+
+
+def one_of(names):
+    """A wildcard's constraint: to be one of the names; of none, nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def results_of_optics(name):
+    return OF_TRAINED_OPTICS if name in TRAINED else OF_OPTICS
+
+
+def figures_of_optics(name):
+    """One figure of each job that draws for an optics; the report takes the job's others along."""
+    figures = ["psf", "fcn", "training"] + ["scenes"] * (name not in TRAINED)
+    return [f"results/optics/{name}/figures/{figure}.png" for figure in figures]
+
+
+def trained_files(wildcards):
+    """The networks of an optics that were trained elsewhere, and what belongs to them."""
+    return [f"{TRAINED[wildcards.optics]['trained']}/{file}" for file in trained.FILES]
 
 
 def stack_files(wildcards):
@@ -172,9 +204,12 @@ def optics_blur(wildcards):
 
 
 def all_inputs(wildcards):
-    """Every bead stack and movie, in the sheets' order."""
+    """Every bead stack and movie, in the sheets' order, and networks that were trained elsewhere."""
     paths = [row["path"] for row in [*STACKS, *MOVIES.values()]]
-    return [file for path in dict.fromkeys(paths) for file in analysis.files_of(path)]
+    files = [file for path in dict.fromkeys(paths) for file in analysis.files_of(path)]
+    return files + [
+        f"{row['trained']}/{file}" for row in TRAINED.values() for file in trained.FILES
+    ]
 
 
 def demo_seed(name):
@@ -192,7 +227,7 @@ def captions():
 def report_what_is_finished():
     """After a failure: the summary and the report of what is finished; they name what is not, and why."""
     results = Path("results")
-    optics = {f"optics/{name}": OF_OPTICS for name in analysis.optics}
+    optics = {f"optics/{name}": results_of_optics(name) for name in analysis.optics}
     failed = unfinished(results, optics)
     for name, row in MOVIES.items():
         folder = f"acquisitions/{name}"

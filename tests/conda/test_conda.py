@@ -16,7 +16,8 @@ from tiny_analysis import ROOT, Workspace, copy_of_the_workflow, write_acquisiti
 HERE = Path(__file__).parent
 SCRIPTS = {
     "imaging": {"ingest_beads.py", "augment.py", "preview_movie.py", "preview.py"},
-    "keras": {"train_fcn.py", "train_cnn.py", "evaluate.py", "localize.py", "draw_networks.py"},
+    "keras": {"train_fcn.py", "train_cnn.py", "draw_networks.py"},
+    "localization": {"evaluate.py", "localize.py"},
     "tracking": {"link.py", "diffusion.py", "export.py"},
     "report": {"draw_training.py", "draw_motion.py", "film.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py"},
     "simulation": {"simulate_beads.py"},

@@ -128,7 +128,7 @@ def test_sheets(folder, stacks, movies):
             for row in table.to_dict("records"):
                 known = {column: value for column, value in row.items() if value == value}
                 assert schemas.errors(known, schemas.load(schema)) == []
-        assert set(analysis.acquisitions["optics"]) <= set(analysis.stacks["optics"])
+        assert set(analysis.acquisitions["optics"]) <= {*analysis.stacks["optics"], *analysis.trained.index}
 
 
 PLANES = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)

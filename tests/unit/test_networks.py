@@ -1,12 +1,17 @@
 """What surrounds the networks: targets, reading of cells, crops, flags. The networks themselves are judged by the workflow's tests."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from optics import gaussian_psf
 
-from defocus3d import cnn, fcn
+from defocus3d import cnn, fcn, models
 from defocus3d.camera import Camera
-from defocus3d.localization import doubles
+from defocus3d.card import Card
+from defocus3d.localization import Localizer, doubles
 from defocus3d.training import learning_rate
 
 PIXEL_UM = 0.1
@@ -45,14 +50,14 @@ def test_loss_is_least_for_the_truth():
     moved, missed = right.copy(), right.copy()
     moved[..., fcn.DX] += 0.3
     missed[..., fcn.LOGIT] = -8.0
-    values = [float(fcn.loss(truth, output)) for output in (right, moved, missed)]
+    values = [float(models.fcn_loss(truth, output)) for output in (right, moved, missed)]
     assert values[0] < values[1] and values[0] < values[2]
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (50, 70), (9, 200)])
 def test_any_image_size_goes_through(shape):
     images = fcn.prepare(np.full((2, *shape), 20.0, np.float32), Camera())
-    cells = fcn.detect(fcn.build(1), images)
+    cells = fcn.detect(models.build_fcn(1).predict_on_batch, images)
     assert cells.shape == (2, -(-shape[0] // 4), -(-shape[1] // 4), 5)
 
 
@@ -74,6 +79,19 @@ def test_detection_map_shares_probability_among_pixels():
 def test_the_less_probable_of_two_answers_is_the_double():
     rows = pd.DataFrame({"frame": [0, 0, 1], "x_um": [1.0, 1.05, 1.0], "y_um": 1.0, "z_um": [0.0, 0.1, 0.0], "probability": [0.6, 0.9, 0.5]})
     assert doubles(rows).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("photons", "background", "blur_um", "told"),
+    [(5000, 20, 0.0, []), (300, 20, 0.0, ["brightness of about 300"]), (5000, 150, 0.0, ["background of about 150"]),
+     (90000, 1, 0.3, ["motion blur of 0.3", "brightness of about 90000", "background of about 1 "])],
+)  # fmt: skip
+def test_a_movie_beyond_the_training_is_told(photons, background, blur_um, told):
+    card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.05)
+    localizer = Localizer(SimpleNamespace(card=card), None, replace(gaussian_psf(), blur_um=blur_um), Camera(), None)
+    table = pd.DataFrame({"photons": [photons] * 4 + [10**6], "flag": [0] * 4 + [8]})
+    warnings = localizer.untrained(table, [background] * 3)
+    assert len(warnings) == len(told) and all(warning.startswith(start) for warning, start in zip(warnings, told))
 
 
 def test_learning_rate_rises_then_falls():

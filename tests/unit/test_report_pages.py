@@ -79,6 +79,12 @@ def test_many_tracks_are_cut_to_the_longest():
     assert max(map(len, paths)) / 3 == lengths.max()
 
 
+def test_the_first_page_says_what_a_movie_was_not_trained_for():
+    row = {"acquisition": "one", "verdict": "consistent", "warnings": "read noise of 4 & more"}
+    page = first_page.verdicts(summary_of({**row, "reasons": ""}, {**row, "reasons": "flow"}), {})
+    assert page.count("read noise of 4 &amp; more") == 2 and "flow; read noise" in page
+
+
 def test_the_first_page_has_a_row_and_a_picture_for_each_acquisition():
     measured = {f"D_{axis}_{end}": value for axis in ("x", "y", "z", "xyz") for end, value in (("um2_s", 0.9), ("low", 0.8), ("high", 1.0))}
     rows = [

@@ -14,6 +14,7 @@ TRACKS = {"link": 2, "diffusion": 2, "draw_motion": 2, "film": 2, "draw_tracks":
 MOVIES = {"localize": 2, **TRACKS}
 ONE_MOVIE = {"link": 1, "diffusion": 1, "draw_motion": 1, "film": 1, "draw_tracks": 1, "summarize": 1}
 NETWORKS = {"augment": 1, "train_fcn": 1, "train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}
+TRAINED = {job: count for job, count in NETWORKS.items() if job != "augment"}
 
 
 def test_a_second_run_does_nothing_and_soon_says_so(finished):
@@ -31,6 +32,9 @@ def test_a_copy_elsewhere_is_up_to_date_too(tiny):
     [
         ("psf.py", {"ingest_beads": 1, **NETWORKS}),
         ("scenes.py", NETWORKS),
+        ("models.py", TRAINED),
+        ("network.py", {**OPTICS, **MOVIES}),
+        ("trained.py", {}),  # only where networks come from elsewhere
         ("assessment.py", {**OPTICS, **MOVIES}),
         ("localization.py", {**OPTICS, **MOVIES}),
         ("linking.py", TRACKS),
@@ -59,7 +63,7 @@ def test_a_touched_module_reruns_nothing(tiny):
         ({"brownian": {"bootstrap": 60}}, {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
         ({"linking": {"min_track_frames": 6}}, TRACKS),
         ({"training": {"cnn_steps": 151}}, {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
-        ({"training": {"fcn_steps": 251}}, {job: count for job, count in NETWORKS.items() if job != "augment"}),
+        ({"training": {"fcn_steps": 251}}, TRAINED),
     ],
     ids=str,
 )

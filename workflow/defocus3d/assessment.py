@@ -48,7 +48,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     inside = truth[truth["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
     scales = {"networks": SigmaScale.unknown(), "refined": SigmaScale.unknown()}
-    start = Calibration(0.5, scales, 1.0, Acceptance.UNTRAINED, psf.pixel_size_um, psf.axial_range_um, *ranges)
+    start = Calibration(0.5, scales, 1.0, Acceptance.UNTRAINED, psf.pixel_size_um, psf.axial_range_um, *ranges, refine)
     localizer = Localizer(*networks, psf, camera, start)
     found = localizer.networks(images, CONTEXT_PROBABILITY)
     threshold = evaluation.best_threshold(truth, found, psf.axial_range_um)

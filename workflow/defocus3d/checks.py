@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from defocus3d import schemas
+from defocus3d import schemas, trained
 from defocus3d.camera import Camera
 from defocus3d.frames import InputError, files_of, open_frames
 from defocus3d.sheets import Sheet
@@ -19,6 +19,7 @@ def between_rows(stacks: Sheet, acquisitions: Sheet) -> list[str]:
     """What is wrong with rows that are right on their own; cells that are None were reported before and are passed over."""
     return [
         *_repeated_stacks(stacks),
+        *_trained_alone(stacks),
         *_pixel_sizes_of_stacks(stacks),
         *_repeated_names(acquisitions),
         *_without_stack(stacks, acquisitions),
@@ -37,6 +38,26 @@ def _repeated_stacks(stacks: Sheet) -> list[str]:
                 "remove one of the two rows"
             )
     return problems + _differ_in_case(stacks, "optics")
+
+
+def _trained_alone(stacks: Sheet) -> list[str]:
+    problems = []
+    for index, row in enumerate(stacks.rows):
+        if row["trained"] is None:
+            continue
+        given = [column for column in ("path", "z_step_um") if row[column] is not None]
+        if given:
+            problems.append(
+                f"{stacks.place(index)}, column trained: the row has {' and '.join(f'`{column}`' for column in given)} too; "
+                "leave those empty to use trained networks, or `trained` to use the stack"
+            )
+        others = [line for other, line in zip(stacks.rows, stacks.lines) if other is not row and other["optics"] == row["optics"]]
+        if others and row["optics"] is not None:
+            problems.append(
+                f"{stacks.place(index)}, column trained: line {others[0]} has the same optics; "
+                "networks that are trained already take no stacks: remove one of the rows, or name the optics differently"
+            )
+    return problems
 
 
 def _repeated_names(acquisitions: Sheet) -> list[str]:
@@ -150,6 +171,51 @@ def in_files(stacks: Sheet, acquisitions: Sheet, axial_range_um, base: Path, mad
             if what:
                 again = "; a rule makes this file: delete it to have it made again" if made_by_rules(path) else ""
                 problems.append(f"{sheet.place(index)}, column path: {what}{again}")
+    return problems
+
+
+def in_trained(stacks: Sheet, acquisitions: Sheet, cameras: dict[str, Camera], config: dict, base: Path) -> list[str]:
+    """What is wrong with the folders of trained networks that a sheet names, and what of the analysis their cards contradict.
+
+    `cameras` are those of the movies, by acquisition.
+    """
+    problems = []
+    for index, row in enumerate(stacks.rows):
+        folder, optics, size = row["trained"], row["optics"], row["pixel_size_um"]
+        if folder is None:
+            continue
+        place = f"{stacks.place(index)}, column trained"
+        if optics and (base / folder).resolve() == (base / "results" / "optics" / optics).resolve():
+            problems.append(f"{place}: {folder} is where the networks would be copied to; move it elsewhere, or name the optics differently")
+            continue
+        found, wrong = trained.examine(base / folder, shown=folder)
+        problems += [f"{place}: {what}" for what in wrong]
+        if found is None:
+            continue
+        card = found.card
+        if size is not None and not card.has_pixels_of(size):
+            problems.append(
+                f"{stacks.place(index)}, column pixel_size_um: {size} differs from {card.pixel_size_um:g}, which the networks in {folder} "
+                "were trained for; correct it, or use networks that were trained for this pixel size"
+            )
+        if config["axial_range_um"] != "auto" and not card.has_range(config["axial_range_um"]):
+            problems.append(
+                f"config, key axial_range_um: {config['axial_range_um']} differs from {list(card.axial_range_um)}, which the networks in "
+                f"{folder} were trained for ({stacks.place(index)}); set it to that or to auto, or train networks for this range"
+            )
+        if config["localization"]["refine"] == "mle" and found.refine == "none":
+            problems.append(
+                f"config, key localization.refine: mle, but the networks in {folder} were calibrated without refinement "
+                f"({stacks.place(index)}); set it to none, or evaluate them with mle in the analysis that trained them"
+            )
+        for other, movie in enumerate(acquisitions.rows):
+            camera = cameras.get(movie["acquisition"])
+            if movie["optics"] == optics and camera and not card.multiplies_as(camera):
+                problems.append(
+                    f"{acquisitions.place(other)}, column em_gain: {camera.em_gain:g} differs from {card.camera.em_gain:g}, which the "
+                    f"networks in {folder} were trained for (electron multiplication doubles the variance); correct it here or in the "
+                    "config's camera, or use networks trained for this camera"
+                )
     return problems
 
 

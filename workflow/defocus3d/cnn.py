@@ -1,41 +1,10 @@
 """The convolutional network: a crop around each lateral position in, the axial position and its uncertainty out."""
 
-import keras
 import numpy as np
 import pandas as pd
-from keras import layers, ops
 
 CROP_PX = 48  # side of a crop: the core and most rings of a bead at the ends of the usual range
 Z_SCALE_UM = 1.0  # the network's unit of z
-
-
-def build(seed: int) -> keras.Model:
-    """An untrained network: crops (batch, 48, 48, 2) in, (batch, 2) out: z and the logarithm of its uncertainty, in µm.
-
-    Channel 0 is the image as the first network sees it, channel 1 the map of that network's detections around: what is a ring of this
-    bead and what belongs to a neighbour cannot be told from the image alone.
-    """
-    keras.utils.set_random_seed(seed)
-
-    def convolution(x, channels, strides=1, size=3):
-        return layers.Conv2D(channels, size, strides=strides, padding="same", activation="relu")(x)
-
-    crop = keras.Input((CROP_PX, CROP_PX, 2), name="crop")
-    x = convolution(convolution(crop, 24, strides=2, size=5), 32)
-    x = convolution(convolution(convolution(x, 64, strides=2), 64), 64)
-    x = convolution(convolution(convolution(x, 96, strides=2), 96), 96)
-    x = layers.Flatten()(x)
-    x = layers.Dense(192, activation="relu")(x)
-    x = layers.Dense(64, activation="relu")(x)
-    depth = layers.Dense(2, dtype="float32", name="depth")(x)
-    return keras.Model(crop, depth, name="cnn")
-
-
-def loss(truth, output):
-    """Negative log-likelihood of z under a Laplace distribution, mean over the batch; robust to crops that deceive."""
-    log_sigma = ops.clip(output[:, 1], -5.0, 2.0)
-    error = ops.abs(output[:, 0] - truth[:, 0])
-    return ops.mean(error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma)
 
 
 def detection_map(detections: pd.DataFrame, count: int, shape, pixel_size_um: float) -> np.ndarray:
@@ -65,8 +34,8 @@ def crops(planes: np.ndarray, frame, x_px, y_px) -> np.ndarray:
 
 
 def depths(network, crop_batch: np.ndarray, batch: int = 256) -> tuple[np.ndarray, np.ndarray]:
-    """z and its uncertainty, µm, arrays (beads,), of crops."""
+    """z and its uncertainty, µm, arrays (beads,), of crops. `network` gives the output for a batch, as in `fcn.detect`."""
     if len(crop_batch) == 0:
         return np.empty(0), np.empty(0)
-    out = np.concatenate([np.asarray(network.predict_on_batch(crop_batch[k : k + batch])) for k in range(0, len(crop_batch), batch)])
+    out = np.concatenate([np.asarray(network(crop_batch[k : k + batch])) for k in range(0, len(crop_batch), batch)])
     return out[:, 0].astype(float) * Z_SCALE_UM, np.exp(np.clip(out[:, 1], -5.0, 2.0)).astype(float) * Z_SCALE_UM

@@ -1,9 +1,7 @@
 """The fully convolutional network: whole images in, lateral positions out."""
 
-import keras
 import numpy as np
 import pandas as pd
-from keras import layers, ops
 from scipy.spatial import cKDTree
 
 CELL_PX = 4  # side of an output cell: beads in one cell are told apart by no network with one answer a cell
@@ -14,33 +12,6 @@ MERGE_UM = 0.15  # cells that point to places closer than this speak of one bead
 
 # channels of the output
 LOGIT, DX, DY, LOG_SIGMA_X, LOG_SIGMA_Y = range(5)
-
-
-def build(seed: int) -> keras.Model:
-    """An untrained network: (batch, rows, columns, 1) in, (batch, rows / 4, columns / 4, 5) out.
-
-    The input comes from `prepare`; rows and columns are multiples of 16. The output holds, per cell, the logit of a bead being there,
-    the offset of the bead from the cell's centre (x, y, in cells) and the logarithms of its uncertainties (in cells). Four levels
-    with skip connections (Ronneberger et al. 2015, MICCAI, 234) see a neighbourhood wider than the widest bead.
-    """
-    keras.utils.set_random_seed(seed)
-
-    def convolution(x, channels, strides=1, size=3):
-        return layers.Conv2D(channels, size, strides=strides, padding="same", activation="relu")(x)
-
-    image = keras.Input((None, None, 1), name="image")
-    x = convolution(convolution(image, 16, strides=2, size=5), 24)
-    x = fine = convolution(convolution(convolution(x, 48, strides=2), 48), 48)
-    x = middle = convolution(convolution(convolution(x, 96, strides=2), 96), 96)
-    x = convolution(convolution(convolution(x, 128, strides=2), 128), 96)
-    x = layers.Concatenate()([layers.UpSampling2D()(x), middle])
-    x = convolution(convolution(x, 96), 48)
-    x = layers.Concatenate()([layers.UpSampling2D()(x), fine])
-    x = convolution(convolution(x, 64), 64)
-    # beads are rare: starting from few spares the first hundred steps
-    bias = keras.initializers.Constant([-3.5, 0.0, 0.0, -1.5, -1.5])
-    cells = layers.Conv2D(5, 1, bias_initializer=bias, dtype="float32", name="cells")(x)
-    return keras.Model(image, cells, name="fcn")
 
 
 def prepare(images_e, camera):
@@ -73,26 +44,15 @@ def targets(x_px, y_px, image, shape) -> np.ndarray:
     return out
 
 
-def loss(truth, output):
-    """Cross-entropy of the cells plus the negative log-likelihood of the positions, per bead; a scalar tensor.
-
-    The likelihood is a Laplace distribution: crowds make outliers, to which a Gaussian would give all its attention.
-    """
-    bead = truth[..., 0]
-    logit = output[..., LOGIT]
-    entropy = ops.maximum(logit, 0.0) - logit * bead + ops.log1p(ops.exp(-ops.abs(logit)))
-    error = ops.abs(output[..., DX : DY + 1] - truth[..., 1:3])
-    log_sigma = ops.clip(output[..., LOG_SIGMA_X:], -6.0, 2.0)
-    position = ops.sum(error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma, axis=-1)
-    return (ops.sum(entropy) + 0.2 * ops.sum(bead * position)) / (ops.sum(bead) + 1.0)
-
-
 def detect(network, images, batch: int = 16) -> np.ndarray:
-    """The network's cells for prepared `images` of any size (n, rows, columns, 1): (n, ceil(rows / 4), ceil(columns / 4), 5)."""
+    """The network's cells for prepared `images` of any size (n, rows, columns, 1): (n, ceil(rows / 4), ceil(columns / 4), 5).
+
+    `network` gives the output for a batch (`network.Network`, or a Keras model's `predict_on_batch`).
+    """
     n, rows, columns, _ = images.shape
     pad = ((0, 0), (0, -rows % MULTIPLE_PX), (0, -columns % MULTIPLE_PX), (0, 0))
     padded = np.pad(images, pad, mode="symmetric" if min(rows, columns) >= MULTIPLE_PX else "edge")
-    cells = [np.asarray(network.predict_on_batch(padded[k : k + batch])) for k in range(0, n, batch)]
+    cells = [np.asarray(network(padded[k : k + batch])) for k in range(0, n, batch)]
     return np.concatenate(cells)[:, : -(-rows // CELL_PX), : -(-columns // CELL_PX)]
 
 

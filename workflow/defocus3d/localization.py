@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
@@ -18,6 +17,7 @@ from defocus3d.acceptance import Acceptance
 from defocus3d.camera import Camera
 from defocus3d.logs import batches
 from defocus3d.matched_filter import Bank
+from defocus3d.network import Network
 from defocus3d.population import Population
 from defocus3d.psf import PSF
 from defocus3d.refinement import fit_frame
@@ -54,6 +54,8 @@ class Calibration:
         Weights of `acceptance.Acceptance`: how probable it is that a localization of the fit is right.
     pixel_size_um, axial_range_um, photons, background_e, density_per_um2
         What the networks were trained for.
+    refine : str
+        The setting that was calibrated for: with "none", nothing is known of localizations that are refined.
     """
 
     threshold: float
@@ -65,6 +67,7 @@ class Calibration:
     photons: tuple[float, float]
     background_e: tuple[float, float]
     density_per_um2: tuple[float, float]
+    refine: str
 
     def save(self, path) -> None:
         """Write as JSON."""
@@ -81,16 +84,16 @@ class Calibration:
 class Localizer:
     """The networks of one optics, ready for frames of one camera."""
 
-    fcn: keras.Model
-    cnn: keras.Model
+    fcn: Network
+    cnn: Network
     psf: PSF
     camera: Camera
     calibration: Calibration
 
     @staticmethod
-    def load_networks(fcn_path, cnn_path) -> tuple[keras.Model, keras.Model]:
-        """The two networks of .keras files; code within the files is refused."""
-        return tuple(keras.saving.load_model(path, compile=False, safe_mode=True) for path in (fcn_path, cnn_path))
+    def load_networks(fcn_path, cnn_path, threads: int = 1) -> tuple[Network, Network]:
+        """The two networks of .onnx files, each to be run by `threads` threads."""
+        return Network.load(fcn_path, threads), Network.load(cnn_path, threads)
 
     def networks(self, images_e: np.ndarray, threshold: float) -> pd.DataFrame:
         """The networks' answer for images (n, rows, columns): `frame`, places, uncertainties as they state them, `probability`."""
@@ -215,6 +218,21 @@ class Localizer:
         return tables.conform(table.assign(flag=flag.astype(int)), tables.LOCALIZATION_COLUMNS)
 
 
+    def untrained(self, table: pd.DataFrame, levels: list[float]) -> list[str]:
+        """In what a movie differs from what the networks were trained for; one sentence each. `levels`: medians of frames in e."""
+        card = self.fcn.card
+        good = table[table["flag"] == 0]
+        seen = [("brightness", "photons", card.photons, good["photons"].quantile([0.25, 0.75]) if len(good) else [])]
+        seen.append(("background", "background_e", card.background_e, pd.Series(levels).quantile([0.25, 0.75])))
+        out = card.warnings(self.camera, self.psf.blur_um)
+        for what, key, (low, high), quartiles in seen:
+            outside = [value for value in quartiles if not 0.8 * low <= value <= 1.25 * high]
+            if outside:
+                out.append(f"{what} of about {outside[0]:.0f} photoelectrons lies outside what the networks were trained for "
+                           f"({low:g} to {high:g}): widen training.{key} to include it")  # fmt: skip
+        return out
+
+
 def doubles(table: pd.DataFrame) -> np.ndarray:
     """Which localizations repeat a more probable one of the same frame, bool array."""
     repeated = np.zeros(len(table), bool)
@@ -263,19 +281,5 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
     table[["z_um", "sigma_z_um", "other_z_um"]] *= scale
     info = {"n_frames": len(frames), "shape": list(frames.shape), "pixel_size_um": localizer.psf.pixel_size_um,
             "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
-            "population": beads and asdict(beads), "warnings": untrained(localizer.calibration, table, levels)}  # fmt: skip
+            "population": beads and asdict(beads), "warnings": localizer.untrained(table, levels)}  # fmt: skip
     return table, info
-
-
-def untrained(calibration: Calibration, table: pd.DataFrame, levels: list[float]) -> list[str]:
-    """In what a movie differs from what the networks were trained for; one sentence each. `levels`: medians of frames in e."""
-    out = []
-    good = table[table["flag"] == 0]
-    seen = [("brightness", "photons", calibration.photons, good["photons"].quantile([0.25, 0.75]) if len(good) else [])]
-    seen.append(("background", "background_e", calibration.background_e, pd.Series(levels).quantile([0.25, 0.75])))
-    for what, key, (low, high), quartiles in seen:
-        outside = [value for value in quartiles if not 0.8 * low <= value <= 1.25 * high]
-        if outside:
-            out.append(f"{what} of about {outside[0]:.0f} photoelectrons lies outside what the networks were trained for "
-                       f"({low:g} to {high:g}): widen training.{key} to include it")  # fmt: skip
-    return out

@@ -15,6 +15,8 @@ DISTRIBUTIONS = (
     "tensorflow",
     "tensorflow-cpu",
     "keras",
+    "onnx",
+    "onnxruntime",
     "numpy",
     "scipy",
     "pandas",

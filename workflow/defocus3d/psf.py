@@ -87,6 +87,11 @@ class PSF:
         render(image, self.coefficients, x / self.pixel_size_um, y / self.pixel_size_um, *self.knots_of(z), n)
         return image
 
+    def focal_series(self) -> np.ndarray:
+        """Images (planes, n, n) of a bead of unit brightness in the middle, at each of the measured heights."""
+        size, middle = 2 * self.radius_px + 1, self.radius_px * self.pixel_size_um
+        return np.stack([self.image(middle, middle, z, (size, size)) for z in self.z_um])
+
     def knots_of(self, z_um):
         """Plane coordinates (in knots, within the planes) and lateral magnification (at least 1) of heights `z_um`."""
         low, high = self.z_range_um

@@ -48,6 +48,12 @@ def _validator():
     return jsonschema.validators.extend(base, type_checker=base.TYPE_CHECKER.redefine_many(numbers))
 
 
+def required(schema: dict, given) -> list[str]:
+    """The columns of a sheet that have to be there, or cells of a row that have to be filled, beside the `given` ones."""
+    spared = {column for key, columns in schema.get("instead", {}).items() if key in given for column in columns}
+    return [column for column in schema["required"] if column not in spared]
+
+
 def expected(schema: dict) -> str:
     """What a value has to be, in words."""
     if "anyOf" in schema:

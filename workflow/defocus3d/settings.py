@@ -44,6 +44,8 @@ class Analysis:
         Every key of the config's schema; `training` with the preset's numbers.
     stacks : DataFrame
         One row a bead stack: optics, path, pixel_size_um, z_step_um, z_direction, bead_diameter_um (NaN: not known), camera columns.
+    trained : DataFrame
+        One row an optics whose networks are trained already, with its name as index: trained (their folder), pixel_size_um, camera columns.
     acquisitions : DataFrame
         One row a movie, with its name as index: optics, path, frame_interval_s, exposure_s, bead_diameter_um, temperature_c,
         pixel_size_um, viscosity_pa_s (NaN: water), axial_scale, temperature_sd_c, bead_diameter_cv, camera columns.
@@ -53,6 +55,7 @@ class Analysis:
 
     config: dict
     stacks: pd.DataFrame
+    trained: pd.DataFrame
     acquisitions: pd.DataFrame
     base: Path
     _sheets: tuple[Sheet, Sheet] = field(repr=False, compare=False)
@@ -60,7 +63,7 @@ class Analysis:
     @property
     def optics(self) -> list[str]:
         """Names of all optics, sorted."""
-        return sorted({*self.stacks["optics"], *self.acquisitions["optics"]})
+        return sorted({*self.stacks["optics"], *self.trained.index, *self.acquisitions["optics"]})
 
     def pixel_size_um(self, optics: str) -> float:
         """Pixel size in µm of an optics. Raises KeyError for one that has no stack."""
@@ -102,7 +105,12 @@ def check(config: dict, base: Path, made_by_rules: Callable[[str], bool]) -> Ana
 
 
 def _in_files(analysis: Analysis, made_by_rules: Callable[[str], bool]) -> list[str]:
-    return checks.in_files(*analysis._sheets, analysis.config["axial_range_um"], analysis.base, made_by_rules)
+    sheets, config, base = analysis._sheets, analysis.config, analysis.base
+    cameras = {row["acquisition"]: Camera.of(row) for row in analysis.acquisitions.reset_index().to_dict("records")}
+    return [
+        *checks.in_files(*sheets, config["axial_range_um"], base, made_by_rules),
+        *checks.in_trained(*sheets, cameras, config, base),
+    ]
 
 
 def _read(config: dict, base: Path) -> tuple[Analysis, list[str]]:
@@ -111,13 +119,18 @@ def _read(config: dict, base: Path) -> tuple[Analysis, list[str]]:
     stacks = read_sheet(config["bead_stacks"], schemas.load("bead_stacks"), base)
     acquisitions = read_sheet(config["acquisitions"], schemas.load("acquisitions"), base)
     for row in [*stacks.rows, *acquisitions.rows]:
-        if row["path"] is not None:  # an absolute path stays what it is
-            row["path"] = os.path.join(config["data_folder"], row["path"])
+        for column in ("path", "trained"):
+            if row.get(column) is not None:  # an absolute path stays what it is
+                row[column] = os.path.join(config["data_folder"], row[column])
+        if row.get("trained") is not None:  # files in it are named with a slash of their own
+            row["trained"] = os.path.normpath(row["trained"])
     problems += [*stacks.problems, *acquisitions.problems, *checks.between_rows(stacks, acquisitions)]
-    tables = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
-    sizes = tables[1]["optics"].map(checks.pixel_sizes(stacks))
-    tables[1]["pixel_size_um"] = tables[1]["pixel_size_um"].fillna(sizes.astype(float))
-    return Analysis(config, *tables, base, (stacks, acquisitions)), problems
+    rows, movies = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
+    sizes = movies["optics"].map(checks.pixel_sizes(stacks))
+    movies["pixel_size_um"] = movies["pixel_size_um"].fillna(sizes.astype(float))
+    measured = rows["trained"].isna()
+    trained = rows.loc[~measured, ["optics", "trained", "pixel_size_um", *CAMERA]].set_index("optics")
+    return Analysis(config, rows[measured].drop(columns="trained"), trained, movies, base, (stacks, acquisitions)), problems
 
 
 def _table(sheet: Sheet, schema: str, config: dict) -> pd.DataFrame:

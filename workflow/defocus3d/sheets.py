@@ -125,7 +125,7 @@ def _check_header(header: list[str], schema: dict, sheet: Sheet) -> bool:
             near.add(schemas.nearest(column, known))
             hint = schemas.suggestion(column, known)
             sheet.problems.append(f"{name}: unknown column `{schemas.shown(column)}`; correct or remove it: {hint}")
-    for column in schema["required"]:
+    for column in schemas.required(schema, header):
         if column not in header:
             hint = " (see the unknown column above)" if column in near else ""
             description = schema["properties"][column]["description"]
@@ -136,11 +136,13 @@ def _check_header(header: list[str], schema: dict, sheet: Sheet) -> bool:
 def _read_row(cells: dict[str, str], schema: dict, sheet: Sheet) -> None:
     """Fill the sheet's last row from its cells, and add what is wrong with them to the sheet's problems."""
     row, wrong = sheet.rows[-1], {}
+    required = schemas.required(schema, [column for column, text in cells.items() if text])
+    missing = set(schemas.required(schema, cells)) - set(cells)  # columns, which are said once and not for each row
     for column, rule in schema["properties"].items():
         row[column], text = None, cells.get(column, "")
         if text:
             row[column] = _value(text, rule)
-        elif column in cells and column in schema["required"]:
+        elif column in required and column not in missing:
             wrong[column] = f"is empty; give {schemas.expected(rule)} ({rule['description']})"
         if text and row[column] is None:
             wrong[column] = _what_is_wrong(text, rule)

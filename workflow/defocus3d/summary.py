@@ -13,7 +13,7 @@ def summary_row(acquisition: str, optics: str, info: dict, flags, brownian: dict
     acquisition, optics : str
         Names.
     info : dict
-        From localization.json: `n_frames`.
+        From localization.json: `n_frames`, `warnings`.
     flags : array of int
         Flags of the localizations; 0 is good.
     brownian : dict
@@ -45,6 +45,7 @@ def summary_row(acquisition: str, optics: str, info: dict, flags, brownian: dict
     row["proposed_axial_scale"] = stretch["proposed_axial_scale"]
     row["verdict"] = brownian["verdict"]
     row["reasons"] = "; ".join(brownian["reasons"])
+    row["warnings"] = "; ".join(info["warnings"])  # in what the movie differs from what the networks were trained for
     return row
 
 
@@ -68,6 +69,6 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
         "verdict": "",
         "reasons": [],
     }
-    columns = list(summary_row("", "", {"n_frames": 0}, pd.Series(dtype=int), empty))
+    columns = list(summary_row("", "", {"n_frames": 0, "warnings": []}, pd.Series(dtype=int), empty))
     # a failed acquisition has no counts, and those of the others stay whole numbers
     return pd.DataFrame(rows, columns=columns).astype({column: "Int64" for column in columns if column.startswith("n_")})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from defocus3d import cnn, fcn
+from defocus3d import cnn, fcn, models
 from defocus3d.camera import Camera
 from defocus3d.scenes import Scenes
 
@@ -130,7 +130,8 @@ def train_fcn(scenes: Scenes, camera: Camera, settings: dict, checkpoint=None) -
         return noisy(np.sort(rng.choice(learn, settings["fcn_batch"], replace=len(learn) < settings["fcn_batch"])), rng)
 
     validation = noisy(validate, np.random.default_rng([settings["seed"], 7]))
-    return fit(fcn.build, fcn.loss, draw, validation, settings["fcn_steps"], settings["learning_rate"], settings["seed"], "fcn", checkpoint)
+    steps, rate, seed = settings["fcn_steps"], settings["learning_rate"], settings["seed"]
+    return fit(models.build_fcn, models.fcn_loss, draw, validation, steps, rate, seed, "fcn", checkpoint)
 
 
 def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probability: float = 0.2) -> pd.DataFrame:
@@ -142,7 +143,7 @@ def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probab
     for start in range(0, len(scenes), 64):
         images = scenes.images[start : start + 64].astype(np.float32)
         prepared = fcn.prepare(camera.detect(images, np.random.default_rng([seed, start])), camera)
-        found = fcn.read_cells(fcn.detect(network, prepared), scenes.pixel_size_um, lowest_probability)
+        found = fcn.read_cells(fcn.detect(network.predict_on_batch, prepared), scenes.pixel_size_um, lowest_probability)
         pieces.append(found.assign(frame=found["frame"] + start))
     found = pd.concat(pieces, ignore_index=True)
     found["true_z_um"] = np.nan
@@ -186,8 +187,8 @@ def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict, check
         return noisy(rng.choice(learn, settings["cnn_batch"]), rng)
 
     validation = noisy(validate[:2000], np.random.default_rng([settings["seed"], 8]))
-    steps, seed = settings["cnn_steps"], settings["seed"] + 1
-    return fit(cnn.build, cnn.loss, draw, validation, steps, settings["learning_rate"], seed, "cnn", checkpoint)
+    steps, rate, seed = settings["cnn_steps"], settings["learning_rate"], settings["seed"] + 1
+    return fit(models.build_cnn, models.cnn_loss, draw, validation, steps, rate, seed, "cnn", checkpoint)
 
 
 def clean_crops(scenes: Scenes, found: pd.DataFrame):

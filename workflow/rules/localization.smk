@@ -5,8 +5,8 @@ rule localize:
     input:
         movie=movie_files,
         psf=of_optics("psf.npz"),
-        fcn=of_optics("fcn.keras"),
-        cnn=of_optics("cnn.keras"),
+        fcn=of_optics("fcn.onnx"),
+        cnn=of_optics("cnn.onnx"),
         calibration=of_optics("calibration.json"),
     output:
         localizations="results/acquisitions/{acquisition}/localizations.parquet",
@@ -16,7 +16,7 @@ rule localize:
     benchmark:
         "results/benchmarks/acquisitions/{acquisition}/localize.tsv"
     conda:
-        "../../envs/keras.yaml"
+        "../../envs/localization.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,

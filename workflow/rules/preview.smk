@@ -33,11 +33,11 @@ rule preview:
             file=[
                 "psf.npz",
                 "beads.csv",
-                "figures/beads.png",
                 "figures/psf.png",
                 "figures/precision_limit.png",
             ],
         ),
+        expand("results/optics/{optics}/figures/beads.png", optics=MEASURED),
         expand(
             "results/preview/{acquisition}.{kind}",
             acquisition=MOVIES,
@@ -58,7 +58,7 @@ rule preview:
     params:
         code=code_of("scripts/preview.py"),
         training=setting("training", without=[*FOR_SCENES, *FOR_FITTING]),
-        cameras={row["optics"]: row for row in reversed(STACKS)},
+        cameras={row["optics"]: row for row in reversed([*STACKS, *TRAINED.values()])},
         movies=list(MOVIES),
     script:
         "../scripts/preview.py"

@@ -33,6 +33,8 @@ rule ingest_beads:
         "results/logs/optics/{optics}/ingest_beads.log",
     benchmark:
         "results/benchmarks/optics/{optics}/ingest_beads.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     conda:
         "../../envs/imaging.yaml"
     resources:

@@ -269,11 +269,11 @@ rule manifest:
 # Snakemake would otherwise take a last file that is still there for up to date
 rule results:
     input:
-        expand(
-            "results/optics/{optics}/{file}",
-            optics=OPTICS,
-            file=OF_OPTICS,
-        ),
+        [
+            f"results/optics/{name}/{file}"
+            for name in OPTICS
+            for file in results_of_optics(name)
+        ],
         expand(
             "results/acquisitions/{acquisition}/{file}",
             acquisition=FINISHING,
@@ -297,7 +297,9 @@ rule report:
         runtime=30,
     params:
         code=code_of("scripts/report.py"),
-        optics=sorted(OPTICS),
+        figures=[
+            figure for name in sorted(OPTICS) for figure in figures_of_optics(name)
+        ],
         captions=captions(),
     script:
         "../scripts/report.py"

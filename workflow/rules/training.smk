@@ -19,6 +19,8 @@ rule augment:
         "results/logs/optics/{optics}/augment.log",
     benchmark:
         "results/benchmarks/optics/{optics}/augment.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -38,11 +40,14 @@ rule train_fcn:
         scenes="results/optics/{optics}/scenes/training.npz",
     output:
         network="results/optics/{optics}/fcn.keras",
+        onnx="results/optics/{optics}/fcn.onnx",
         curve="results/optics/{optics}/fcn_training.csv",
     log:
         "results/logs/optics/{optics}/train_fcn.log",
     benchmark:
         "results/benchmarks/optics/{optics}/train_fcn.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     retries: 0  # a cluster would try again inside the same allocation, and run out of time there
     conda:
         "../../envs/keras.yaml"
@@ -52,6 +57,7 @@ rule train_fcn:
         runtime=480,
     params:
         code=code_of("scripts/train_fcn.py"),
+        blur_um=optics_blur,
         checkpoint="results/optics/{optics}/fcn_checkpoint.npz",
         training=setting("training", without=FOR_CNN),
         camera=training_camera,
@@ -66,11 +72,14 @@ rule train_cnn:
         curve="results/optics/{optics}/fcn_training.csv",
     output:
         network="results/optics/{optics}/cnn.keras",
+        onnx="results/optics/{optics}/cnn.onnx",
         curve="results/optics/{optics}/training.csv",
     log:
         "results/logs/optics/{optics}/train_cnn.log",
     benchmark:
         "results/benchmarks/optics/{optics}/train_cnn.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     retries: 0  # a cluster would try again inside the same allocation, and run out of time there
     conda:
         "../../envs/keras.yaml"
@@ -80,6 +89,7 @@ rule train_cnn:
         runtime=480,
     params:
         code=code_of("scripts/train_cnn.py"),
+        blur_um=optics_blur,
         checkpoint="results/optics/{optics}/cnn_checkpoint.npz",
         training=setting("training", without=FOR_FCN),
         camera=training_camera,
@@ -93,8 +103,8 @@ rule evaluate:
         beads="results/optics/{optics}/beads.csv",
         stacks=stack_files,
         scenes="results/optics/{optics}/scenes/held_out.npz",
-        fcn="results/optics/{optics}/fcn.keras",
-        cnn="results/optics/{optics}/cnn.keras",
+        fcn="results/optics/{optics}/fcn.onnx",
+        cnn="results/optics/{optics}/cnn.onnx",
     output:
         evaluation="results/optics/{optics}/evaluation.csv",
         calibration="results/optics/{optics}/calibration.json",
@@ -102,8 +112,10 @@ rule evaluate:
         "results/logs/optics/{optics}/evaluate.log",
     benchmark:
         "results/benchmarks/optics/{optics}/evaluate.tsv"
+    wildcard_constraints:
+        optics=one_of(MEASURED),
     conda:
-        "../../envs/keras.yaml"
+        "../../envs/localization.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,

@@ -9,5 +9,5 @@ import keras
 from defocus3d.figures import networks, style
 
 for draw, name in ((networks.draw_fcn, "fcn"), (networks.draw_cnn, "cnn")):
-    model = keras.saving.load_model(snakemake.input[name], compile=False)
+    model = keras.saving.load_model(snakemake.input[name], compile=False, safe_mode=True)
     style.save(draw(model), snakemake.output[name])

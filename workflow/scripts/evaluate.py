@@ -19,7 +19,7 @@ from defocus3d.scenes import Scenes
 
 training, refine = snakemake.params.training, snakemake.params.localization["refine"]
 scenes, psf = Scenes.load(snakemake.input.scenes), PSF.load(snakemake.input.psf)
-networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn)
+networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
 # the held-out scenes show the movies' motion blur, the planes of the stacks none
 localizer, rest = calibrate(networks, psf.blurred(snakemake.params.blur_um), Camera.of(snakemake.params.camera), scenes, training, refine)
 rows = assess_scenes(localizer, scenes, rest, refine, training["seed"])

@@ -27,8 +27,6 @@ limit = precision_limit(psf, training["photons"], training["background_e"], came
 psf.save(snakemake.output.psf)
 tables.write(table, snakemake.output.beads)
 tables.write(limit, snakemake.output.limit)
-size = 2 * psf.radius_px + 1
-middle = psf.radius_px * pixel_size_um
-style.save(optics.draw_psf([psf.image(middle, middle, z, (size, size)) for z in psf.z_um], psf.z_um, pixel_size_um), snakemake.output.psf_figure)
+style.save(optics.draw_psf(psf.focal_series(), psf.z_um, pixel_size_um), snakemake.output.psf_figure)
 style.save(optics.draw_beads({s.name: s.images.max(axis=0) for s in stacks}, table, pixel_size_um), snakemake.output.beads_figure)
 style.save(optics.draw_precision_limit(limit), snakemake.output.limit_figure)

@@ -26,7 +26,8 @@ for optics, camera in snakemake.params.cameras.items():
     counts = ", ".join(f"{n} {reason}" for reason, n in beads.loc[~beads["kept"], "reason"].value_counts().items())
     facts = [f"{beads['kept'].sum()} of {len(beads)} beads kept" + (f"; rejected: {counts}" if counts else "")]
     advice = preview.optics_advice(beads, next(iter(curves.values())), training)
-    figures = [folder / "figures" / f"{name}.png" for name in ("beads", "psf")] + [sides, folder / "figures/precision_limit.png"]
+    images = [] if "trained" in camera else [folder / "figures/beads.png"]  # of stacks that are elsewhere
+    figures = [*images, folder / "figures/psf.png", sides, folder / "figures/precision_limit.png"]
     sections.append((f"Optics {optics}", facts, advice, figures))
 for name in snakemake.params.movies:
     facts = json.loads(Path(f"results/preview/{name}.json").read_text())

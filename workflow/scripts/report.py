@@ -14,8 +14,7 @@ from defocus3d.files import whole
 from defocus3d.provenance import WORKFLOW
 
 summary = pd.read_csv("results/summary.csv", dtype={"acquisition": str}, keep_default_na=False, na_values=[""])
-figures = ("psf", "scenes", "fcn", "training")
-targets = [f"results/optics/{name}/figures/{figure}.png" for name in snakemake.params.optics for figure in figures]
+targets = list(snakemake.params.figures)
 shown = in_full(summary, Path("results"))
 targets += [f"results/acquisitions/{name}/figures/{file}" for name in shown for file in ("frame.png", "tracks.html")]
 if len(shown) < len(summary):

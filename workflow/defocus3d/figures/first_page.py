@@ -49,7 +49,7 @@ def _row(row: pd.Series, thumbnail: bytes | None) -> str:
         _with_bounds(row["D_xyz_um2_s"], row["D_xyz_low"], row["D_xyz_high"]),
         _plain(row["D_expected_um2_s"]),
         "" if pd.isna(row["n_tracks"]) else f"{row['n_tracks']:,}",
-        html.escape("" if pd.isna(row["reasons"]) else str(row["reasons"])),
+        html.escape("; ".join(str(row[column]) for column in ("reasons", "warnings") if not pd.isna(row[column]) and row[column] != "")),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells[:-1]) + f'<td class="why">{cells[-1]}</td></tr>'
 

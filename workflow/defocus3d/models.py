@@ -1,0 +1,74 @@
+"""The two networks as Keras models, and what they learn by. What is needed to use trained ones is in `fcn`, `cnn` and `network`."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from defocus3d.cnn import CROP_PX
+from defocus3d.fcn import DX, DY, LOG_SIGMA_X, LOGIT
+
+
+def build_fcn(seed: int) -> keras.Model:
+    """An untrained FCN: (batch, rows, columns, 1) in, (batch, rows / 4, columns / 4, 5) out.
+
+    The input comes from `fcn.prepare`; rows and columns are multiples of 16. The output holds, per cell, the logit of a bead being
+    there, the offset of the bead from the cell's centre (x, y, in cells) and the logarithms of its uncertainties (in cells). Four
+    levels with skip connections (Ronneberger et al. 2015, MICCAI, 234) see a neighbourhood wider than the widest bead.
+    """
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((None, None, 1), name="image")
+    x = _convolution(_convolution(image, 16, strides=2, size=5), 24)
+    x = fine = _convolution(_convolution(_convolution(x, 48, strides=2), 48), 48)
+    x = middle = _convolution(_convolution(_convolution(x, 96, strides=2), 96), 96)
+    x = _convolution(_convolution(_convolution(x, 128, strides=2), 128), 96)
+    x = layers.Concatenate()([layers.UpSampling2D()(x), middle])
+    x = _convolution(_convolution(x, 96), 48)
+    x = layers.Concatenate()([layers.UpSampling2D()(x), fine])
+    x = _convolution(_convolution(x, 64), 64)
+    # beads are rare: starting from few spares the first hundred steps
+    bias = keras.initializers.Constant([-3.5, 0.0, 0.0, -1.5, -1.5])
+    cells = layers.Conv2D(5, 1, bias_initializer=bias, dtype="float32", name="cells")(x)
+    return keras.Model(image, cells, name="fcn")
+
+
+def build_cnn(seed: int) -> keras.Model:
+    """An untrained CNN: crops (batch, 48, 48, 2) in, (batch, 2) out: z and the logarithm of its uncertainty, in µm.
+
+    Channel 0 is the image as the FCN sees it, channel 1 the map of the FCN's detections around: what is a ring of this bead and what
+    belongs to a neighbour cannot be told from the image alone.
+    """
+    keras.utils.set_random_seed(seed)
+    crop = keras.Input((CROP_PX, CROP_PX, 2), name="crop")
+    x = _convolution(_convolution(crop, 24, strides=2, size=5), 32)
+    x = _convolution(_convolution(_convolution(x, 64, strides=2), 64), 64)
+    x = _convolution(_convolution(_convolution(x, 96, strides=2), 96), 96)
+    x = layers.Flatten()(x)
+    x = layers.Dense(192, activation="relu")(x)
+    x = layers.Dense(64, activation="relu")(x)
+    depth = layers.Dense(2, dtype="float32", name="depth")(x)
+    return keras.Model(crop, depth, name="cnn")
+
+
+def _convolution(x, channels, strides=1, size=3):
+    return layers.Conv2D(channels, size, strides=strides, padding="same", activation="relu")(x)
+
+
+def fcn_loss(truth, output):
+    """Cross-entropy of the cells plus the negative log-likelihood of the positions, per bead; a scalar tensor.
+
+    The likelihood is a Laplace distribution: crowds make outliers, to which a Gaussian would give all its attention.
+    """
+    bead = truth[..., 0]
+    logit = output[..., LOGIT]
+    entropy = ops.maximum(logit, 0.0) - logit * bead + ops.log1p(ops.exp(-ops.abs(logit)))
+    error = ops.abs(output[..., DX : DY + 1] - truth[..., 1:3])
+    log_sigma = ops.clip(output[..., LOG_SIGMA_X:], -6.0, 2.0)
+    position = ops.sum(error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma, axis=-1)
+    return (ops.sum(entropy) + 0.2 * ops.sum(bead * position)) / (ops.sum(bead) + 1.0)
+
+
+def cnn_loss(truth, output):
+    """Negative log-likelihood of z under a Laplace distribution, mean over the batch; robust to crops that deceive."""
+    log_sigma = ops.clip(output[:, 1], -5.0, 2.0)
+    error = ops.abs(output[:, 0] - truth[:, 0])
+    return ops.mean(error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma)
