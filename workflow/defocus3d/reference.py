@@ -55,7 +55,7 @@ def _default(key: str, rule: dict) -> str:
 def _default_of_column(column: str, schema: dict) -> str:
     rule = schema["properties"][column]
     if column in schema["required"]:
-        return "required"
+        return "required, or empty where the file says it" if rule.get("from_file") else "required"
     if column in CAMERA:
         return f"the config's `camera.{column}`"
     return f"`{rule['default']}`" if "default" in rule else "empty"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from defocus3d import checks, schemas
+from defocus3d import checks, metadata, schemas
 from defocus3d.camera import Camera
 from defocus3d.frames import InputError, files_of
+from defocus3d.metadata import Headers
 from defocus3d.sheets import Sheet, read_sheet
 
 # what `training.preset` stands for; a key of `training` that the config gives goes before it. Other defaults are in schemas/
@@ -49,12 +50,15 @@ class Analysis:
         pixel_size_um, viscosity_pa_s (NaN: water), axial_scale, temperature_sd_c, bead_diameter_cv, camera columns.
     base : Path
         The folder that paths are relative to.
+    from_files : dict
+        What the sheets leave open and files filled, by path and column.
     """
 
     config: dict
     stacks: pd.DataFrame
     acquisitions: pd.DataFrame
     base: Path
+    from_files: dict[str, dict[str, float]]
     _sheets: tuple[Sheet, Sheet] = field(repr=False, compare=False)
 
     @property
@@ -71,53 +75,60 @@ class Analysis:
         return files_of(path, self.base)
 
 
-def load_analysis(config: dict, base: Path) -> Analysis:
-    """The analysis that `config` and the sheets under `base` describe; looks at no image.
+def load_analysis(config: dict, base: Path, from_files: dict[str, dict[str, float]] | None = None) -> Analysis:
+    """The analysis that `config` and the sheets under `base` describe.
 
-    Raises InputErrors with all that is wrong in the config and the sheets.
+    Looks at no image but those whose row leaves open what the file may say, and that `from_files`, of the same analysis read before,
+    does not have. Raises InputErrors with all that is wrong in the config and the sheets.
     """
-    analysis, problems = _read(config, Path(base))
+    analysis, problems = _read(config, Headers(Path(base), from_files))
     if problems:
         raise InputErrors(problems)
     return analysis
 
 
 def check_files(analysis: Analysis, made_by_rules: Callable[[str], bool]) -> None:
-    """Check that the files of the sheets are there and have sound headers.
+    """Check that the files of the sheets are there, have sound headers, and do not contradict the sheets.
 
     Raises InputErrors with all that is wrong. A path for which `made_by_rules(path)` is true may be absent.
     """
-    problems = _in_files(analysis, made_by_rules)
+    problems = _in_files(analysis, Headers(analysis.base), made_by_rules)
     if problems:
         raise InputErrors(problems)
 
 
 def check(config: dict, base: Path, made_by_rules: Callable[[str], bool]) -> Analysis:
     """The analysis, its files checked too. Raises InputErrors with all that is wrong in the config, the sheets and the files."""
-    analysis, problems = _read(config, Path(base))
-    problems += _in_files(analysis, made_by_rules)
+    headers = Headers(Path(base))
+    analysis, problems = _read(config, headers)
+    problems += _in_files(analysis, headers, made_by_rules)
     if problems:
         raise InputErrors(problems)
     return analysis
 
 
-def _in_files(analysis: Analysis, made_by_rules: Callable[[str], bool]) -> list[str]:
-    return checks.in_files(*analysis._sheets, analysis.config["axial_range_um"], analysis.base, made_by_rules)
+def _in_files(analysis: Analysis, headers: Headers, made_by_rules: Callable[[str], bool]) -> list[str]:
+    return checks.in_files(*analysis._sheets, analysis.config, headers, made_by_rules)
 
 
-def _read(config: dict, base: Path) -> tuple[Analysis, list[str]]:
+def _read(config: dict, headers: Headers) -> tuple[Analysis, list[str]]:
     """The analysis, defaults standing in for what is wrong, and what is wrong."""
     config, problems = complete(config)
-    stacks = read_sheet(config["bead_stacks"], schemas.load("bead_stacks"), base)
-    acquisitions = read_sheet(config["acquisitions"], schemas.load("acquisitions"), base)
-    for row in [*stacks.rows, *acquisitions.rows]:
-        if row["path"] is not None:  # an absolute path stays what it is
-            row["path"] = os.path.join(config["data_folder"], row["path"])
+    sheets = [read_sheet(config[name], schemas.load(name), headers.base) for name in ("bead_stacks", "acquisitions")]
+    stacks, acquisitions = sheets
+    from_files: dict[str, dict[str, float]] = {}
+    for sheet, name in zip(sheets, ("bead_stacks", "acquisitions"), strict=True):
+        for row in sheet.rows:
+            if row["path"] is not None:  # an absolute path stays what it is
+                row["path"] = os.path.join(config["data_folder"], row["path"])
+        filled = metadata.fill(sheet, schemas.load(name), headers if config["file_metadata"] == "check" else None)
+        for path, said in filled.items():
+            from_files[path] = from_files.get(path, {}) | said
     problems += [*stacks.problems, *acquisitions.problems, *checks.between_rows(stacks, acquisitions)]
     tables = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
     sizes = tables[1]["optics"].map(checks.pixel_sizes(stacks))
     tables[1]["pixel_size_um"] = tables[1]["pixel_size_um"].fillna(sizes.astype(float))
-    return Analysis(config, *tables, base, (stacks, acquisitions)), problems
+    return Analysis(config, *tables, headers.base, from_files, (stacks, acquisitions)), problems
 
 
 def _table(sheet: Sheet, schema: str, config: dict) -> pd.DataFrame:

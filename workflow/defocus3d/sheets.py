@@ -27,12 +27,15 @@ class Sheet:
         Line of each row in the file, from 1.
     problems : list of str
         What the user has to mend.
+    open : list of (int, str)
+        Row and column of each empty cell of a column that the file may fill (`from_file` in the schema).
     """
 
     name: str
     rows: list[dict] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    open: list[tuple[int, str]] = field(default_factory=list)
 
     def place(self, index: int) -> str:
         """Where the row is, for a message."""
@@ -140,6 +143,8 @@ def _read_row(cells: dict[str, str], schema: dict, sheet: Sheet) -> None:
         row[column], text = None, cells.get(column, "")
         if text:
             row[column] = _value(text, rule)
+        elif column in cells and rule.get("from_file"):
+            sheet.open.append((len(sheet.rows) - 1, column))
         elif column in cells and column in schema["required"]:
             wrong[column] = f"is empty; give {schemas.expected(rule)} ({rule['description']})"
         if text and row[column] is None:
