@@ -344,6 +344,16 @@ BAD = {
     "glob of two sizes": (glob_of_two_sizes, "z07.tif: its planes are 16 × 24 pixels", "narrow it"),
     "glob of stacks": (glob_of_stacks, "more_stack.tif: holds 31 planes, but a glob or folder takes one TIFF per plane", "its own row"),
     "glob with other files": (glob_of_anything, "z_readme.txt: is no TIFF file", "a glob must match TIFF files only"),
+    # formats, and what files say of themselves; more in test_formats.py and test_metadata.py
+    "file says another interval": (spoil_image("movie.tif", planes(5), imagej=True, metadata={"axes": "TYX", "finterval": 0.05}),
+        f"{MOVIES}, line 2 (one), column frame_interval_s: 0.02, but data/movie.tif says 0.05", "file_metadata: ignore"),
+    "nobody says the interval": (spoil_movies({"frame_interval_s": ""}), "column frame_interval_s: is empty, and data/movie.tif does not say it either"),
+    "ignored, and empty": (lambda folder: (spoil_config(file_metadata="ignore")(folder), folder.stacks({"z_step_um": ""})),
+        "column z_step_um: is empty, and file_metadata is `ignore`; give a number"),
+    "file_metadata of no sense": (spoil_config(file_metadata=True), "config, key file_metadata: `True` is not allowed", "`check` or `ignore`"),
+    "no ND2": (lambda folder: (spoil_file("data/movie.nd2", bytes(100))(folder), folder.movies({"path": "data/movie.nd2"})), "movie.nd2: is no ND2 file"),
+    "Zarr without an image": (lambda folder: (spoil_file("data/.zgroup", b'{"zarr_format": 2}')(folder), folder.movies({"path": "data"})),
+        "data: is a Zarr without the metadata of an OME-Zarr image"),
     "short stack": (spoil_config(axial_range_um=[-2, 2]), "data/stack.tif: covers 3 µm (31 planes, 0.1 µm apart), less than axial_range_um, -2 to 2", "narrow"),
 }  # fmt: skip
 
