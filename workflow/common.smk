@@ -1,6 +1,7 @@
 # Reads and checks config and sheets once; what several rules need of them.
 
 import csv
+import json
 import re
 import sys
 import time
@@ -9,9 +10,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from defocus3d import nested, settings, trained
+from defocus3d import files, metadata, nested, settings, trained
 from defocus3d.failures import unfinished
-from defocus3d.provenance import checksum, code_of, code_of_all
+from defocus3d.provenance import checksum, code_of, code_of_all, listing
 from defocus3d.water import motion_blur_um, stokes_einstein
 
 STARTED = time.time()
@@ -47,11 +48,22 @@ PHYSICS = [
     "viscosity_pa_s",
 ]
 
+# what the sheets leave open and the files say, for jobs, which need not open every file again
+FROM_FILES = Path(".snakemake", "from_files.json")
+
 try:
     if workflow.is_main_process and not config.get("failed"):
         analysis = settings.check(config, Path(), DEMO_FILES.__contains__)
-    else:  # a job, which need not open every file again, or what follows a failure
-        analysis = settings.load_analysis(config, Path())
+        FROM_FILES.parent.mkdir(exist_ok=True)
+        files.write(FROM_FILES, json.dumps(analysis.from_files))
+        for line in metadata.in_words(analysis.from_files):
+            print(
+                f"Taken from the file, since the sheet has it empty: {line}",
+                file=sys.stderr,
+            )
+    else:  # a job, or what follows a failure
+        known = json.loads(FROM_FILES.read_text()) if FROM_FILES.exists() else {}
+        analysis = settings.load_analysis(config, Path(), known)
 except settings.InputErrors as error:
     raise WorkflowError(str(error)) from None
 
@@ -128,7 +140,7 @@ def without_keys(values, unused):
 def stacks(wildcards):
     """The sheet's rows of the optics, each with the stack's `files`."""
     return [
-        {**row, "files": analysis.files_of(row["path"])}
+        {**row, "files": analysis.files_of(row["path"]), **inside(row["path"])}
         for row in STACKS
         if row["optics"] == wildcards.optics
     ]
@@ -154,6 +166,12 @@ def trained_files(wildcards):
     return [f"{TRAINED[wildcards.optics]['trained']}/{file}" for file in trained.FILES]
 
 
+def inside(path):
+    """Checksum of what is in a folder that is one input (OME-Zarr), since its own time tells no change inside; nothing for files."""
+    folders = [file for file in analysis.files_of(path) if Path(file).is_dir()]
+    return {"inside": [listing(folder) for folder in folders]} if folders else {}
+
+
 def stack_files(wildcards):
     return [file for stack in stacks(wildcards) for file in stack["files"]]
 
@@ -165,7 +183,8 @@ def acquisition(wildcards):
 
 def imaging(wildcards):
     """What localizing needs of that row: a corrected temperature need not localize again."""
-    return without_keys(MOVIES[wildcards.acquisition], PHYSICS)
+    row = MOVIES[wildcards.acquisition]
+    return {**without_keys(row, PHYSICS), **inside(row["path"])}
 
 
 def movie_files(wildcards):

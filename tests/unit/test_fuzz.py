@@ -1,9 +1,10 @@
-"""Whatever is given as config, sheet or TIFF is either accepted, and then is what the schemas allow, or refused in words for its user.
+"""Whatever is given as config, sheet or image file is either accepted, and then is what the schemas allow, or refused in words for its user.
 
 Hypothesis draws the input, the same at each run.
 """
 
 import io
+import shutil
 
 import hypothesis
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import tifffile
 import yaml
 from hypothesis import strategies as st
+from nd2_file import write_nd2
+from test_formats import write_zarr
 from test_settings import MOVIE, STACK, Folder
 
 from defocus3d import config_text, schemas, settings
@@ -151,27 +154,88 @@ TIFFS = [written(options) for options in KINDS.values()]
 
 
 @st.composite
-def damaged(draw):
-    """A small TIFF, cut short or with a few bytes changed, most of them in its beginning."""
-    data = bytearray(draw(st.sampled_from(TIFFS)))
+def damaged(draw, files, start=400):
+    """One of the files, cut short or with a few bytes changed, most of them in its beginning, and whether it was cut."""
+    data = bytearray(draw(st.sampled_from(files)))
     if draw(st.booleans()):
         return bytes(data[: draw(st.integers(0, len(data) - 1))]), True
+    return changed(draw, data, range(min(start, len(data)))), False
+
+
+def changed(draw, data, most):
+    """The data with one to four bytes changed, most of them at the places `most`."""
     for _ in range(draw(st.integers(1, 4))):
-        data[draw(st.one_of(st.integers(0, len(data) - 1), st.integers(0, min(400, len(data) - 1))))] = draw(st.integers(0, 255))
-    return bytes(data), False
+        data[draw(st.one_of(st.integers(0, len(data) - 1), st.sampled_from(most)))] = draw(st.integers(0, 255))
+    return bytes(data)
 
 
-@bounded(1000)
-@hypothesis.given(tiff=damaged())
-def test_damaged_tiffs(folder, tiff):
-    """A file that is cut is never taken for a shorter movie."""
-    content, is_cut = tiff
-    path = folder.path / "data" / "damaged.tif"
-    path.write_bytes(content)
+def read_or_refused(path, is_cut):
+    """A file that is cut is never taken for a shorter movie; what is refused, is so in one line that names the file."""
     try:
         with open_frames(path, Camera()) as frames:
             read = frames.read(0, len(frames))
             assert read.shape == (len(frames), *frames.shape) and np.isfinite(read).all()
             assert not is_cut or len(read) == len(PLANES)
     except InputError as error:
-        assert "damaged.tif" in str(error) and len(str(error).splitlines()) == 1
+        assert path.name in str(error) and len(str(error).splitlines()) == 1
+
+
+@bounded(1000)
+@hypothesis.given(tiff=damaged(TIFFS))
+def test_damaged_tiffs(folder, tiff):
+    content, is_cut = tiff
+    path = folder.path / "data" / "damaged.tif"
+    path.write_bytes(content)
+    read_or_refused(path, is_cut)
+
+
+@pytest.fixture(scope="module")
+def nd2s(folder):
+    """Small ND2 files, and in each the places of bytes that are not padding."""
+    files = []
+    for options in ({"exposure": "10 ms"}, {"loop": "Z"}, {"compressed": True}):
+        write_nd2(folder.path / "whole.nd2", PLANES, **options)
+        content = (folder.path / "whole.nd2").read_bytes()
+        files.append((content, [place for place, byte in enumerate(content) if byte]))
+    return files
+
+
+@bounded(500)
+@hypothesis.given(data=st.data())
+def test_damaged_nd2s(folder, nd2s, data):
+    content, most = data.draw(st.sampled_from(nd2s))
+    is_cut = data.draw(st.booleans())
+    path = folder.path / "data" / "damaged.nd2"
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))] if is_cut else changed(data.draw, bytearray(content), most))
+    read_or_refused(path, is_cut)
+
+
+@pytest.fixture(scope="module")
+def zarrs(folder):
+    """The files of small OME-Zarr folders, by their path below it."""
+    stores = []
+    for options in ({}, {"version": 2}, {"compressors": None}, {"chunks": (1, 6, 7), "shards": (2, 6, 7)}):
+        path = folder.path / "whole.zarr"
+        write_zarr(path, PLANES, **{"chunks": (2, 6, 7), **options})
+        stores.append({file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()})
+        shutil.rmtree(path)
+    return stores
+
+
+@bounded(500)
+@hypothesis.given(data=st.data())
+def test_damaged_zarrs(folder, zarrs, data):
+    """One file of the folder is cut, changed or gone."""
+    store = dict(data.draw(st.sampled_from(zarrs)))
+    name = data.draw(st.sampled_from(sorted(store)))
+    content, what = store.pop(name), data.draw(st.sampled_from(["cut", "gone", "changed"]))
+    if what == "cut":
+        store[name] = content[: data.draw(st.integers(0, len(content) - 1))]
+    if what == "changed":
+        store[name] = changed(data.draw, bytearray(content), range(len(content)))
+    path = folder.path / "data" / "damaged.zarr"
+    shutil.rmtree(path, ignore_errors=True)
+    for part, written_bytes in store.items():
+        (path / part).parent.mkdir(parents=True, exist_ok=True)
+        (path / part).write_bytes(written_bytes)
+    read_or_refused(path, what != "changed")

@@ -95,17 +95,31 @@ def test_checksum_is_that_of_the_content(tmp_path):
     assert provenance.checksum(path) == "sha256:" + hashlib.sha256(b"abc" * 1_000_000).hexdigest()
 
 
+@pytest.mark.parametrize("told", [provenance.checksum, provenance.listing])
+def test_a_change_inside_of_a_folder_tells(tmp_path, told):
+    chunk = tmp_path / "movie.zarr" / "c" / "0"
+    chunk.parent.mkdir(parents=True)
+    chunk.write_bytes(b"abc")
+    before = told(tmp_path / "movie.zarr")
+    assert told(tmp_path / "movie.zarr") == before
+    chunk.write_bytes(b"abcd")
+    changed = told(tmp_path / "movie.zarr")
+    chunk.rename(chunk.with_name("1"))
+    assert len({before, changed, told(tmp_path / "movie.zarr")}) == 3
+
+
 def test_the_manifest_names_versions_seeds_code_and_inputs(project, tmp_path):
     movie, environment = tmp_path / "movie.tif", tmp_path / "imaging.yaml"
     movie.write_bytes(b"movie")
     environment.write_text("dependencies: []")
     config = {"training": {"seed": 7}}
-    record = provenance.manifest(config, provenance.code_of_all(project), [str(movie)], [str(environment)])
+    given = {"movie.tif": {"frame_interval_s": 0.02}}
+    record = provenance.manifest(config, provenance.code_of_all(project), [str(movie)], [str(environment)], given)
     assert record["config"] == config
     assert record["seeds"] == {"training": 7}
     assert record["versions"]["python"].startswith("3.")
     assert record["versions"]["numpy"]
     assert record["code"] == {"fit.py": provenance.code_of(SCRIPT, project)}
     assert record["inputs"] == {str(movie): provenance.checksum(movie)}
-    assert set(record["environments"]) == {"imaging.yaml"}
+    assert set(record["environments"]) == {"imaging.yaml"} and record["from_files"] == given
     json.dumps(record)

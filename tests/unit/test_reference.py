@@ -10,7 +10,7 @@ from defocus3d import reference, schemas, settings
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 BEYOND = {"at least": -1, "above": 0, "at most": 1, "below": 0}  # from a limit, to what is not allowed
 KEYWORDS = {"type", "format", "description", "default", "enum", "const", "anyOf", "items", "minItems", "maxItems", "uniqueItems", "pattern",
-            "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "properties", "additionalProperties"}  # fmt: skip
+            "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "properties", "additionalProperties", "from_file"}  # fmt: skip
 
 
 def test_the_page_agrees_with_the_schemas():

@@ -322,7 +322,8 @@ BAD = {
     "no TIFF": (spoil_file("data/movie.tif", b"\x89PNG\r\n\x1a\n" + bytes(100)), "movie.tif: is no TIFF file", "save it as"),
     "hardly a TIFF": (spoil_file("data/movie.tif", b"II*\0" + bytes(60)), "movie.tif: is truncated or damaged"),
     "TIFF of noise": (spoil_file("data/movie.tif", b"II*\0\x08\0\0\0" + bytes(range(256)) * 9), "movie.tif: is truncated or damaged"),
-    "folder": (spoil_movies({"path": "data"}), "data: is a folder", "/*.tif"),
+    "folder": (spoil_movies({"path": "config"}), "config: is a folder without TIFF files, and no OME-Zarr", "name the file itself"),
+    "folder of movies": (spoil_movies({"path": "data"}), "movie.tif: holds 5 planes, but a glob or folder takes one TIFF per plane", "name this one file"),
     "path too long": (spoil_movies({"path": "a" * 300 + ".tif"}), "aaa.tif: cannot be opened (File name too long)"),
     "path in quotes": (spoil_movies({"path": "'data/movie.tif'"}), "'data/movie.tif': no such file", "correct the path"),
     "link to nowhere": (lambda folder: (remove("data/movie.tif")(folder), (folder.path / "data" / "movie.tif").symlink_to("nowhere.tif")), "movie.tif: no such file"),
@@ -341,8 +342,18 @@ BAD = {
     "unreadable compression": (unreadable_compression, "movie.tif: its compression, LZW, cannot be read", "save it uncompressed"),
     "planes of two sizes": (planes_of_two_sizes, "stack.tif: planes of different sizes: plane 1 is 16 × 16, plane 21 is 16 × 24", "save it with planes of one size"),
     "glob of two sizes": (glob_of_two_sizes, "z07.tif: its planes are 16 × 24 pixels", "narrow it"),
-    "glob of stacks": (glob_of_stacks, "more_stack.tif: holds 31 planes, but a glob takes one TIFF per plane", "its own row"),
+    "glob of stacks": (glob_of_stacks, "more_stack.tif: holds 31 planes, but a glob or folder takes one TIFF per plane", "its own row"),
     "glob with other files": (glob_of_anything, "z_readme.txt: is no TIFF file", "a glob must match TIFF files only"),
+    # formats, and what files say of themselves; more in test_formats.py and test_metadata.py
+    "file says another interval": (spoil_image("movie.tif", planes(5), imagej=True, metadata={"axes": "TYX", "finterval": 0.05}),
+        f"{MOVIES}, line 2 (one), column frame_interval_s: 0.02, but data/movie.tif says 0.05", "file_metadata: ignore"),
+    "nobody says the interval": (spoil_movies({"frame_interval_s": ""}), "column frame_interval_s: is empty, and data/movie.tif does not say it either"),
+    "ignored, and empty": (lambda folder: (spoil_config(file_metadata="ignore")(folder), folder.stacks({"z_step_um": ""})),
+        "column z_step_um: is empty, and file_metadata is `ignore`; give a number"),
+    "file_metadata of no sense": (spoil_config(file_metadata=True), "config, key file_metadata: `True` is not allowed", "`check` or `ignore`"),
+    "no ND2": (lambda folder: (spoil_file("data/movie.nd2", bytes(100))(folder), folder.movies({"path": "data/movie.nd2"})), "movie.nd2: is no ND2 file"),
+    "Zarr without an image": (lambda folder: (spoil_file("data/.zgroup", b'{"zarr_format": 2}')(folder), folder.movies({"path": "data"})),
+        "data: is a Zarr without the metadata of an OME-Zarr image"),
     "short stack": (spoil_config(axial_range_um=[-2, 2]), "data/stack.tif: covers 3 µm (31 planes, 0.1 µm apart), less than axial_range_um, -2 to 2", "narrow"),
 }  # fmt: skip
 
@@ -401,7 +412,7 @@ from pathlib import Path
 sys.path.insert(0, {str(ROOT / "workflow")!r})
 from defocus3d.settings import load_analysis
 load_analysis({{}}, Path({str(folder.path)!r}))
-print([name for name in ("tifffile", "scipy", "matplotlib", "skimage", "keras", "trackpy") if name in sys.modules])
+print([name for name in ("tifffile", "nd2", "zarr", "scipy", "matplotlib", "skimage", "keras", "trackpy") if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from defocus3d import schemas, trained
+from defocus3d import metadata, schemas, trained
 from defocus3d.camera import Camera
-from defocus3d.frames import InputError, files_of, open_frames
+from defocus3d.frames import files_of
+from defocus3d.metadata import Headers
 from defocus3d.sheets import Sheet
 
 FEWEST_PLANES = 4  # of a bead stack: a cubic spline over z needs as many
@@ -152,25 +153,24 @@ def _timing_and_water(acquisitions: Sheet) -> list[str]:
     return problems
 
 
-def in_files(stacks: Sheet, acquisitions: Sheet, axial_range_um, base: Path, made_by_rules: Callable[[str], bool]) -> list[str]:
+def in_files(stacks: Sheet, acquisitions: Sheet, config: dict, headers: Headers, made_by_rules: Callable[[str], bool]) -> list[str]:
     """What is wrong with the files that the sheets name, by their headers; no image is read.
 
     Files that `made_by_rules` says a rule will make are passed over while they are absent.
     """
-    known: dict[str, int | str] = {}
-    problems = []
+    problems, sizes = [], pixel_sizes(stacks)
     for sheet, check in ((stacks, _stack_length), (acquisitions, _movie_length)):
         for index, row in enumerate(sheet.rows):
             path = row["path"]
-            if path is None or (made_by_rules(path) and not any((base / file).exists() for file in files_of(path, base))):
+            if path is None or (made_by_rules(path) and not any((headers.base / file).exists() for file in files_of(path, headers.base))):
                 continue
-            if path not in known:
-                known[path] = _planes(path, base)
-            found = known[path]
-            what = found if isinstance(found, str) else check(row, found, axial_range_um)
+            found = headers.planes(path)
+            what = found if isinstance(found, str) else check(row, found, config["axial_range_um"])
             if what:
                 again = "; a rule makes this file: delete it to have it made again" if made_by_rules(path) else ""
                 problems.append(f"{sheet.place(index)}, column path: {what}{again}")
+            elif config["file_metadata"] == "check":
+                problems += metadata.contradictions(sheet, index, headers.metadata(path), sizes)
     return problems
 
 
@@ -217,15 +217,6 @@ def in_trained(stacks: Sheet, acquisitions: Sheet, cameras: dict[str, Camera], c
                     "config's camera, or use networks trained for this camera"
                 )
     return problems
-
-
-def _planes(path: str, base: Path) -> int | str:
-    """Number of planes, or what is wrong with the file."""
-    try:
-        with open_frames(path, Camera(), base) as frames:
-            return len(frames)
-    except InputError as error:
-        return str(error)
 
 
 def _stack_length(row: dict, n_planes: int, axial_range_um) -> str:

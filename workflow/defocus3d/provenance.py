@@ -24,6 +24,8 @@ DISTRIBUTIONS = (
     "numba",
     "scikit-image",
     "tifffile",
+    "nd2",
+    "zarr",
     "trackpy",
     "matplotlib",
     "psfmodels",
@@ -98,7 +100,7 @@ def code_of_all(workflow: Path = WORKFLOW) -> dict[str, str]:
     return {path.name: code_of(f"scripts/{path.name}", workflow) for path in sorted((workflow / "scripts").glob("*.py"))}
 
 
-def manifest(config: dict, code: dict, inputs: list[str], environments: list[str]) -> dict:
+def manifest(config: dict, code: dict, inputs: list[str], environments: list[str], from_files: dict | None = None) -> dict:
     """What a run depends on, ready for JSON: versions, config with every default, seeds, code, input checksums.
 
     Parameters
@@ -111,6 +113,8 @@ def manifest(config: dict, code: dict, inputs: list[str], environments: list[str
         Bead stacks, movies and sheets.
     environments : list of str
         Conda environment files.
+    from_files : dict
+        What the sheets leave open and files say, by file and column.
     """
     return {
         "versions": {"python": platform.python_version(), **_versions()},
@@ -120,6 +124,7 @@ def manifest(config: dict, code: dict, inputs: list[str], environments: list[str
         "code": code,
         "environments": {Path(path).name: checksum(path) for path in sorted(environments)},
         "inputs": {str(path): checksum(path) for path in sorted(inputs)},
+        "from_files": from_files or {},
     }
 
 
@@ -129,8 +134,22 @@ def key_of(parameters: dict, inputs) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
+def listing(folder) -> str:
+    """A checksum of the names, sizes and times of a folder's files, which a change inside of it alters; reads none of them."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    told = "".join(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 def checksum(path) -> str:
-    """SHA-256 of a file's content, with "sha256:" before it. Reads in pieces, so a file of any size takes no memory."""
+    """SHA-256 of a file's content, with "sha256:" before it; of a folder, that of its files' names and checksums.
+
+    Reads in pieces, so a file of any size takes no memory.
+    """
+    if Path(path).is_dir():
+        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+        told = "".join(f"{file.relative_to(path).as_posix()}\0{checksum(file)}\n" for file in files)
+        return "sha256:" + hashlib.sha256(told.encode()).hexdigest()
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -56,7 +56,8 @@ def _default_of_column(column: str, schema: dict) -> str:
     rule = schema["properties"][column]
     if column in schema["required"]:
         others = [f"`{key}`" for key, columns in schema.get("instead", {}).items() if column in columns]
-        return "required" + "".join(f", unless {key} is given" for key in others)
+        empty = ", or empty where the file says it" if rule.get("from_file") else ""
+        return "required" + empty + "".join(f", unless {key} is given" for key in others)
     if column in CAMERA:
         return f"the config's `camera.{column}`"
     return f"`{rule['default']}`" if "default" in rule else "empty"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from defocus3d import checks, schemas
+from defocus3d import checks, metadata, schemas
 from defocus3d.camera import Camera
 from defocus3d.frames import InputError, files_of
+from defocus3d.metadata import Headers
 from defocus3d.sheets import Sheet, read_sheet
 
 # what `training.preset` stands for; a key of `training` that the config gives goes before it. Other defaults are in schemas/
@@ -51,6 +52,8 @@ class Analysis:
         pixel_size_um, viscosity_pa_s (NaN: water), axial_scale, temperature_sd_c, bead_diameter_cv, camera columns.
     base : Path
         The folder that paths are relative to.
+    from_files : dict
+        What the sheets leave open and files filled, by path and column.
     """
 
     config: dict
@@ -58,6 +61,7 @@ class Analysis:
     trained: pd.DataFrame
     acquisitions: pd.DataFrame
     base: Path
+    from_files: dict[str, dict[str, float]]
     _sheets: tuple[Sheet, Sheet] = field(repr=False, compare=False)
 
     @property
@@ -74,63 +78,68 @@ class Analysis:
         return files_of(path, self.base)
 
 
-def load_analysis(config: dict, base: Path) -> Analysis:
-    """The analysis that `config` and the sheets under `base` describe; looks at no image.
+def load_analysis(config: dict, base: Path, from_files: dict[str, dict[str, float]] | None = None) -> Analysis:
+    """The analysis that `config` and the sheets under `base` describe.
 
-    Raises InputErrors with all that is wrong in the config and the sheets.
+    Looks at no image but those whose row leaves open what the file may say, and that `from_files`, of the same analysis read before,
+    does not have. Raises InputErrors with all that is wrong in the config and the sheets.
     """
-    analysis, problems = _read(config, Path(base))
+    analysis, problems = _read(config, Headers(Path(base), from_files))
     if problems:
         raise InputErrors(problems)
     return analysis
 
 
 def check_files(analysis: Analysis, made_by_rules: Callable[[str], bool]) -> None:
-    """Check that the files of the sheets are there and have sound headers.
+    """Check that the files of the sheets are there, have sound headers, and do not contradict the sheets.
 
     Raises InputErrors with all that is wrong. A path for which `made_by_rules(path)` is true may be absent.
     """
-    problems = _in_files(analysis, made_by_rules)
+    problems = _in_files(analysis, Headers(analysis.base), made_by_rules)
     if problems:
         raise InputErrors(problems)
 
 
 def check(config: dict, base: Path, made_by_rules: Callable[[str], bool]) -> Analysis:
     """The analysis, its files checked too. Raises InputErrors with all that is wrong in the config, the sheets and the files."""
-    analysis, problems = _read(config, Path(base))
-    problems += _in_files(analysis, made_by_rules)
+    headers = Headers(Path(base))
+    analysis, problems = _read(config, headers)
+    problems += _in_files(analysis, headers, made_by_rules)
     if problems:
         raise InputErrors(problems)
     return analysis
 
 
-def _in_files(analysis: Analysis, made_by_rules: Callable[[str], bool]) -> list[str]:
-    sheets, config, base = analysis._sheets, analysis.config, analysis.base
+def _in_files(analysis: Analysis, headers: Headers, made_by_rules: Callable[[str], bool]) -> list[str]:
+    sheets, config = analysis._sheets, analysis.config
     cameras = {row["acquisition"]: Camera.of(row) for row in analysis.acquisitions.reset_index().to_dict("records")}
-    return [
-        *checks.in_files(*sheets, config["axial_range_um"], base, made_by_rules),
-        *checks.in_trained(*sheets, cameras, config, base),
-    ]
+    return [*checks.in_files(*sheets, config, headers, made_by_rules), *checks.in_trained(*sheets, cameras, config, headers.base)]
 
 
-def _read(config: dict, base: Path) -> tuple[Analysis, list[str]]:
+def _read(config: dict, headers: Headers) -> tuple[Analysis, list[str]]:
     """The analysis, defaults standing in for what is wrong, and what is wrong."""
     config, problems = complete(config)
-    stacks = read_sheet(config["bead_stacks"], schemas.load("bead_stacks"), base)
-    acquisitions = read_sheet(config["acquisitions"], schemas.load("acquisitions"), base)
-    for row in [*stacks.rows, *acquisitions.rows]:
-        for column in ("path", "trained"):
-            if row.get(column) is not None:  # an absolute path stays what it is
-                row[column] = os.path.join(config["data_folder"], row[column])
-        if row.get("trained") is not None:  # files in it are named with a slash of their own
-            row["trained"] = os.path.normpath(row["trained"])
+    sheets = [read_sheet(config[name], schemas.load(name), headers.base) for name in ("bead_stacks", "acquisitions")]
+    stacks, acquisitions = sheets
+    from_files: dict[str, dict[str, float]] = {}
+    for sheet, name in zip(sheets, ("bead_stacks", "acquisitions"), strict=True):
+        for row in sheet.rows:
+            for column in ("path", "trained"):
+                if row.get(column) is not None:  # an absolute path stays what it is
+                    row[column] = os.path.join(config["data_folder"], row[column])
+            if row.get("trained") is not None:  # files in it are named with a slash of their own
+                row["trained"] = os.path.normpath(row["trained"])
+        filled = metadata.fill(sheet, schemas.load(name), headers if config["file_metadata"] == "check" else None)
+        for path, said in filled.items():
+            from_files[path] = from_files.get(path, {}) | said
     problems += [*stacks.problems, *acquisitions.problems, *checks.between_rows(stacks, acquisitions)]
     rows, movies = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
     sizes = movies["optics"].map(checks.pixel_sizes(stacks))
     movies["pixel_size_um"] = movies["pixel_size_um"].fillna(sizes.astype(float))
     measured = rows["trained"].isna()
     trained = rows.loc[~measured, ["optics", "trained", "pixel_size_um", *CAMERA]].set_index("optics")
-    return Analysis(config, rows[measured].drop(columns="trained"), trained, movies, base, (stacks, acquisitions)), problems
+    rows = rows[measured].drop(columns="trained")
+    return Analysis(config, rows, trained, movies, headers.base, from_files, (stacks, acquisitions)), problems
 
 
 def _table(sheet: Sheet, schema: str, config: dict) -> pd.DataFrame:

@@ -27,12 +27,15 @@ class Sheet:
         Line of each row in the file, from 1.
     problems : list of str
         What the user has to mend.
+    open : list of (int, str)
+        Row and column of each empty cell of a column that the file may fill (`from_file` in the schema).
     """
 
     name: str
     rows: list[dict] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    open: list[tuple[int, str]] = field(default_factory=list)
 
     def place(self, index: int) -> str:
         """Where the row is, for a message."""
@@ -137,11 +140,14 @@ def _read_row(cells: dict[str, str], schema: dict, sheet: Sheet) -> None:
     """Fill the sheet's last row from its cells, and add what is wrong with them to the sheet's problems."""
     row, wrong = sheet.rows[-1], {}
     required = schemas.required(schema, [column for column, text in cells.items() if text])
+    stands_in = any(cells.get(key) for key in schema.get("instead", {}))  # for the file that could say what is empty
     missing = set(schemas.required(schema, cells)) - set(cells)  # columns, which are said once and not for each row
     for column, rule in schema["properties"].items():
         row[column], text = None, cells.get(column, "")
         if text:
             row[column] = _value(text, rule)
+        elif column in required and column in cells and rule.get("from_file") and not stands_in:
+            sheet.open.append((len(sheet.rows) - 1, column))
         elif column in required and column not in missing:
             wrong[column] = f"is empty; give {schemas.expected(rule)} ({rule['description']})"
         if text and row[column] is None:

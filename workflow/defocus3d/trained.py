@@ -16,7 +16,7 @@ import numpy as np
 
 from defocus3d.card import KEY, Card, CardError
 from defocus3d.files import whole
-from defocus3d.frames import InputError
+from defocus3d.errors import InputError
 
 TABLES = {  # with columns that show that it is this table
     "beads.csv": ("stack", "bead", "kept"),

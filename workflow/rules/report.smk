@@ -261,6 +261,7 @@ rule manifest:
     params:
         code=code_of_all(),
         config=without_keys(analysis.config, ["failed"]),
+        from_files=analysis.from_files,
     script:
         "../scripts/manifest.py"
 

@@ -14,5 +14,6 @@ record = manifest(
     code=snakemake.params.code,
     inputs=[*snakemake.input.sheets, *snakemake.input.data],
     environments=WORKFLOW.parent.glob("envs/*.yaml"),
+    from_files=snakemake.params.from_files,
 )
 files.write(snakemake.output[0], json.dumps(record, indent=2) + "\n")
