@@ -19,7 +19,7 @@ SCRIPTS = {
     "keras": {"train_fcn.py", "train_cnn.py", "draw_networks.py"},
     "localization": {"evaluate.py", "localize.py"},
     "tracking": {"link.py", "diffusion.py", "export.py"},
-    "report": {"draw_training.py", "draw_motion.py", "film.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py"},
+    "report": {"draw_training.py", "draw_motion.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py"},
     "simulation": {"simulate_beads.py"},
 }
 # what `rule all` of this analysis does not make: an export, a look before training, and the first of the demo's stacks

@@ -13,7 +13,7 @@ MOVIES = {"first": "data/swimming.tif", "second": "data/nobody.tif", "third": "d
 SITE = ["--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
 SITE += ["--seconds-between-status-checks", "1", "--latency-wait", "5"]
 TRAINING = ("train_fcn", "train_cnn")
-STEPS = {"localize", "link", "diffusion", "draw_motion", "film", "draw_tracks"}
+STEPS = {"localize", "link", "diffusion", "draw_motion", "draw_tracks"}
 
 
 @pytest.fixture(scope="session")
@@ -85,4 +85,4 @@ def test_requests_are_those_of_the_rules(both):
         assert "mem=8000M" in job["TRES"] and job["TimeLimit"] == "08:00:00"
         assert "gpu" not in job.get("TresPerNode", "")
     for job in jobs_of_movies(records):
-        assert "cpu=2,mem=3000M" in job["TRES"]  # the film is made beside the diffusion
+        assert "cpu=2,mem=3000M" in job["TRES"]  # tracks are drawn beside the diffusion

@@ -10,9 +10,9 @@ from tiny_analysis import CONFIG, write_acquisitions
 
 REPORTING = {"report": 1, "manifest": 1}
 OPTICS = {"evaluate": 1, "draw_training": 1}
-TRACKS = {"link": 2, "diffusion": 2, "draw_motion": 2, "film": 2, "draw_tracks": 2, "summarize": 1}
+TRACKS = {"link": 2, "diffusion": 2, "draw_motion": 2, "draw_tracks": 2, "summarize": 1}
 MOVIES = {"localize": 2, **TRACKS}
-ONE_MOVIE = {"link": 1, "diffusion": 1, "draw_motion": 1, "film": 1, "draw_tracks": 1, "summarize": 1}
+ONE_MOVIE = {"link": 1, "diffusion": 1, "draw_motion": 1, "draw_tracks": 1, "summarize": 1}
 NETWORKS = {"augment": 1, "train_fcn": 1, "train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}
 TRAINED = {job: count for job, count in NETWORKS.items() if job != "augment"}
 

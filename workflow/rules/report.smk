@@ -139,35 +139,15 @@ rule draw_motion:
         "../scripts/draw_motion.py"
 
 
-rule film:
+rule draw_tracks:
     input:
         movie=movie_files,
+        localizations="results/acquisitions/{acquisition}/localizations.parquet",
         info="results/acquisitions/{acquisition}/localization.json",
         tracks="results/acquisitions/{acquisition}/tracks.parquet",
     output:
         film="results/acquisitions/{acquisition}/figures/film.webp",
         thumbnail="results/acquisitions/{acquisition}/figures/thumbnail.webp",
-    log:
-        "results/logs/acquisitions/{acquisition}/film.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        code=code_of("scripts/film.py"),
-        acquisition=acquisition,
-    script:
-        "../scripts/film.py"
-
-
-rule draw_tracks:
-    input:
-        film="results/acquisitions/{acquisition}/figures/film.webp",
-        localizations="results/acquisitions/{acquisition}/localizations.parquet",
-        info="results/acquisitions/{acquisition}/localization.json",
-        tracks="results/acquisitions/{acquisition}/tracks.parquet",
-    output:
         page=report(
             "results/acquisitions/{acquisition}/figures/tracks.html",
             caption="../report/turn.rst",
@@ -188,12 +168,10 @@ rule draw_tracks:
         "../../envs/report.yaml"
     resources:
         mem_mb=1000,
-        runtime=10,
+        runtime=20,
     params:
         code=code_of("scripts/draw_tracks.py"),
-        frame_interval_s=lambda wildcards: MOVIES[wildcards.acquisition][
-            "frame_interval_s"
-        ],
+        acquisition=acquisition,
     script:
         "../scripts/draw_tracks.py"
 
