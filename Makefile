@@ -3,6 +3,7 @@
 # make test    the tests
 # make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
+# make bench-large, make bench-tracks    memory and time of a long movie (with the demo's networks), and of a million localizations
 # make lint    the checks of Snakemake and snakefmt
 # make docs    write docs/configuration.md anew, after a change of a schema
 # make overview    draw the README's picture anew, from the demo's results
@@ -20,7 +21,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 
-.PHONY: demo new test test-slurm test-conda test-browser lint docs overview clean distclean lock
+.PHONY: demo new test test-slurm test-conda test-browser bench-large bench-tracks lint docs overview clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
@@ -41,6 +42,12 @@ test-conda: $(READY)
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest tests/browser -q -rs
+
+bench-large: $(READY)
+	$(BIN)/python tests/benchmarks/large_movie.py
+
+bench-tracks: $(READY)
+	$(BIN)/python tests/benchmarks/many_tracks.py
 
 lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow

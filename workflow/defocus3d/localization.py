@@ -217,7 +217,6 @@ class Localizer:
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
         return tables.conform(table.assign(flag=flag.astype(int)), tables.LOCALIZATION_COLUMNS)
 
-
     def untrained(self, table: pd.DataFrame, levels: list[float]) -> list[str]:
         """In what a movie differs from what the networks were trained for; one sentence each. `levels`: medians of frames in e."""
         card = self.fcn.card
