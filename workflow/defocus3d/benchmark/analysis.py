@@ -13,7 +13,6 @@ STACK_Z_UM = 4.4  # that a stack spans
 PLANES = {"full": 89, "tiny": 45}
 STACKS = {"full": ["a", "b"], "tiny": ["a"]}
 STAGES = ("ingest_beads", "augment", "train_fcn", "train_cnn", "evaluate")  # in the order that they run
-TINY = {"scenes": 60, "scene_size_px": 64, "held_out_scenes": 16, "fcn_steps": 60, "fcn_batch": 8, "cnn_steps": 40, "cnn_batch": 16}
 CONFIG = {
     "bead_stacks": "bead_stacks.tsv",
     "acquisitions": "acquisitions.tsv",
@@ -23,6 +22,22 @@ CONFIG = {
         "density_per_um2": [0.01, 0.5],
         "photons": [500, 20000],
         "background_e": [10, 80],
+    },
+}
+TINY = {
+    **CONFIG,
+    "beads": {"held_out_fraction": 0.0},
+    "training": {
+        "density_per_um2": [0.01, 0.1],
+        "photons": [3000, 20000],
+        "background_e": [10, 40],
+        "scenes": 80,
+        "scene_size_px": 64,
+        "held_out_scenes": 16,
+        "fcn_steps": 100,
+        "fcn_batch": 8,
+        "cnn_steps": 60,
+        "cnn_batch": 16,
     },
 }
 
@@ -48,8 +63,7 @@ def write(folder: Path, data: str, size: str) -> dict:
     for name, rows in (("bead_stacks", stacks(data, size)), ("acquisitions", movies)):
         lines = ["\t".join(map(str, row)) for row in (rows[0], *(row.values() for row in rows))]
         files.write(folder / f"{name}.tsv", "\n".join(lines) + "\n")
-    training = CONFIG["training"] if size == "full" else {**CONFIG["training"], **TINY}
-    return {**CONFIG, "training": training}
+    return CONFIG if size == "full" else TINY
 
 
 def results(folder: Path, file: str) -> Path:

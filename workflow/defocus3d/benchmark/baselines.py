@@ -17,10 +17,10 @@ from skimage.feature import match_template, peak_local_max
 from defocus3d.beads import Stack
 from defocus3d.psf import PSF
 
-DIAMETER_PX, SEPARATION_PX = 13, 6  # of trackpy's mask, and least distance of two beads
+DIAMETER_PX, SEPARATION_PX = 13, 10  # of trackpy's mask, and least distance of two beads: the best of those tried on movies of the benchmark's kind
 NEIGHBOURS = 7  # of the look-up, whose median is z
 SAME_PX = 2.5  # a find of a plane this close to a bead of the stack is that bead
-TEMPLATE_PX = 12  # half-width of the templates
+TEMPLATE_PX = 9  # half-width of the templates, the best of those tried too
 TEMPLATE_STEP_UM = 0.1
 LEAST_CORRELATION = 0.2
 APART_PX = 4  # least distance of two peaks of the correlation

@@ -31,7 +31,8 @@ def run(locate: Callable[[str], pd.DataFrame], movies: list[str]) -> tuple[pd.Da
     DataFrame with the columns of `locate` and `set`, and a dict: `seconds` by movie of those that measure speed, and `peak_mb`, the
     largest memory by the end of the first of them.
     """
-    locate("speed_short")  # compiles, and warms up
+    for name in ("speed_short", "speed_small", "speed_large"):  # each shape of image once, which compiles and warms up
+        locate(name)
     seconds, parts = {}, []
     for name in sorted(movies, key=lambda name: (name != "speed", not name.startswith("speed"))):
         started = time.perf_counter()

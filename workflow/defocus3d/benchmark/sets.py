@@ -61,7 +61,7 @@ DENSITIES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 PHOTONS = (500, 1000, 2000, 5000, 10000, 20000)
 # what time may grow with: value, and the movie that has it
 GROWTH = {
-    "frames": {12: "speed_short", 24: "speed_longer", 48: "speed"},
+    "frames": {16: "speed_short", 32: "speed_longer", 48: "speed"},
     "beads per µm²": {0.02: "speed_sparse", 0.076: "speed_short", 0.3: "speed_dense"},
     "rows and columns": {128: "speed_small", 256: "speed_short", 384: "speed_large"},
 }
@@ -76,17 +76,18 @@ def data_sets(size: str) -> dict[str, DataSet]:
     """All movies by name. `size`: full, or tiny, which has the same movies with few and small frames (numbers then mean nothing)."""
     speed = {
         "speed": SPEED,
-        "speed_short": replace(SPEED, frames=12),
-        "speed_longer": replace(SPEED, frames=24),
-        "speed_sparse": replace(SPEED, frames=12, density_per_um2=0.02),
-        "speed_dense": replace(SPEED, frames=12, density_per_um2=0.3),
-        "speed_small": replace(SPEED, frames=12, side_px=128),
-        "speed_large": replace(SPEED, frames=12, side_px=384),
+        "speed_short": replace(SPEED, frames=16),
+        "speed_longer": replace(SPEED, frames=32),
+        "speed_sparse": replace(SPEED, frames=16, density_per_um2=0.02),
+        "speed_dense": replace(SPEED, frames=16, density_per_um2=0.3),
+        "speed_small": replace(SPEED, frames=16, side_px=128),
+        "speed_large": replace(SPEED, frames=16, side_px=384),
     }
     everything = ACCURACY | _series(2.5, 40) | speed
     if size == "full":
         return everything
-    return {name: replace(one, frames=3 if name == "isolated" else 2, side_px=256 if name == "isolated" else 64) for name, one in everything.items()}
+    few = {name: 3 if name == "isolated" else 1 if name.startswith("speed") else 2 for name in everything}
+    return {name: replace(one, frames=few[name], side_px=256 if name == "isolated" else 64) for name, one in everything.items()}
 
 
 def series(kind: str) -> dict[float, str]:
