@@ -30,6 +30,7 @@ include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/exports.smk"
 include: "workflow/rules/preview.smk"
+include: "workflow/rules/benchmark.smk"
 
 
 localrules:

@@ -243,6 +243,16 @@ def captions():
     return {text.name: checksum(text) for text in sorted(texts)}
 
 
+def deployment_options():
+    """What a run of Snakemake within this one is told, so that its jobs find the same conda environments."""
+    chosen = workflow.deployment_settings
+    options = [
+        part for method in chosen.deployment_method for part in ("--sdm", str(method))
+    ]
+    prefix = Path(chosen.conda_prefix or ".snakemake/conda").resolve()
+    return [*options, "--conda-prefix", str(prefix)] if options else []
+
+
 def report_what_is_finished():
     """After a failure: the summary and the report of what is finished; they name what is not, and why."""
     results = Path("results")
@@ -260,8 +270,7 @@ def report_what_is_finished():
         return
     arguments = ["results/report.html", "--quiet", "all"]
     arguments += ["--allowed-rules", "summarize", "manifest", "results", "report"]
-    for method in workflow.deployment_settings.deployment_method:
-        arguments += ["--sdm", str(method)]
+    arguments += deployment_options()
     code = nested.snakemake(arguments, {**config, "failed": failed})
     names = ", ".join(
         name.removeprefix("acquisitions/")

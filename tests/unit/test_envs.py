@@ -65,12 +65,15 @@ def packages_of(files):
 def needs(rule, script):
     files = provenance.closure_of(script)
     needed = packages_of(files)
-    if rule == "report":  # runs Snakemake, which reads the Snakefile and common.smk again
-        imports = re.findall(r"^from defocus3d(?:\.(\w+))? import (.+)$", (ROOT / "workflow" / "common.smk").read_text(), re.MULTILINE)
-        modules = {module or name.strip() for module, names in imports for name in names.split(",")}
-        for module in modules:
-            needed |= packages_of(provenance.closure_of(f"defocus3d/{module}.py"))
-        needed |= {"snakemake-minimal", "pygments"}
+    if rule in ("report", "benchmark_train"):  # run Snakemake, which reads the Snakefile and all that it includes again
+        included = "".join(file.read_text() for file in (ROOT / "workflow").rglob("*.smk"))
+        imports = re.findall(r"^from defocus3d(\.\w+)? import (.+)$", included, re.MULTILINE)
+        names = {(package, name.split(" as ")[0].strip()) for package, names in imports for name in names.split(",")}
+        modules = {f"defocus3d{package}" for package, _ in names} | {f"defocus3d{package}.{name}" for package, name in names}
+        for path in [ROOT / "workflow" / f"{module.replace('.', '/')}.py" for module in modules]:
+            if path.exists():
+                needed |= packages_of(provenance.closure_of(path.relative_to(ROOT / "workflow").as_posix()))
+        needed |= {"snakemake-minimal", "pygments"}  # the latter for the report
     return needed
 
 

@@ -1,6 +1,6 @@
 """The demo's microscope: simulated bead stacks and Brownian movies with known truth.
 
-Nothing but the simulation scripts imports this module: what analyses the pictures must not know how they were made.
+Nothing but the simulation, here and in `benchmark`, imports this module: what analyses the pictures must not know how they were made.
 """
 
 from dataclasses import dataclass
@@ -145,35 +145,35 @@ def _expose(image, positions, photons, table, r_step, z_step, z_reach, pixel):
                     image[i, j] += weight * value
 
 
-def bead_stack(microscope: Microscope, camera: Camera, rng: np.random.Generator):
+def bead_stack(microscope: Microscope, camera: Camera, rng: np.random.Generator, planes=89):
     """A z-stack of nine immobile beads, counts (planes, rows, columns), and the table of where they are.
 
-    z runs from -2.2 to 2.2 µm in steps of 50 nm; beads lie some tens of nm above or below each other, as on a coverslip.
+    z runs from -2.2 to 2.2 µm, with 89 planes in steps of 50 nm; beads lie some tens of nm above or below each other, as on a coverslip.
     """
     side, pitch = 340, 11.0
     grid = (np.arange(3) - 1) * pitch + (side - 1) / 2 * PIXEL_UM
     x, y = (g.ravel() + rng.uniform(-0.8, 0.8, 9) for g in np.meshgrid(grid, grid))
     beads = pd.DataFrame({"x_um": x, "y_um": y, "z_um": rng.normal(0, 0.05, 9), "photons": 20000 * rng.normal(1, 0.15, 9)})
-    planes = []
-    for stage in np.linspace(-2.2, 2.2, 89):
+    pictures = []
+    for stage in np.linspace(-2.2, 2.2, planes):
         where = np.stack([x, y, beads["z_um"] + stage], axis=1)[:, None, :]
         expected = 20.0 + microscope.expose(where, beads["photons"], (side, side))
-        planes.append(camera.to_counts(camera.detect(expected, rng)))
-    return np.stack(planes), beads
+        pictures.append(camera.to_counts(camera.detect(expected, rng)))
+    return np.stack(pictures), beads
 
 
 def brownian_movie(microscope: Microscope, camera: Camera, scene: Scene, rng: np.random.Generator,
-                   frames=200, side=192, interval_s=0.02, exposure_s=0.01, temperature_c=25.0):  # fmt: skip
+                   frames=200, side=192, interval_s=0.02, exposure_s=0.01, temperature_c=25.0, depth_um=DEPTH_UM):  # fmt: skip
     """A movie of freely diffusing beads, counts (frames, rows, columns), and its truth.
 
     The truth has one row a bead and frame: `frame`, `particle`, `x_um`, `y_um`, `z_um` (averages over the exposure), `photons`,
-    `D_um2_s`. Beads bounce off walls at ±6 µm in depth and 3 µm beyond the field's edges.
+    `D_um2_s`. Beads bounce off walls at ±`depth_um` and 3 µm beyond the field's edges.
     """
     radius_m = microscope.objective.bead_diameter_um / 2 * 1e-6
     diffusion = BOLTZMANN_J_K * (temperature_c + KELVIN) / (6 * np.pi * WATER_25C_PA_S * radius_m) * 1e12
     field = side * PIXEL_UM
-    low = np.array([-MARGIN_UM, -MARGIN_UM, -DEPTH_UM])
-    size = np.array([field + 2 * MARGIN_UM, field + 2 * MARGIN_UM, 2 * DEPTH_UM])
+    low = np.array([-MARGIN_UM, -MARGIN_UM, -depth_um])
+    size = np.array([field + 2 * MARGIN_UM, field + 2 * MARGIN_UM, 2 * depth_um])
     count = rng.poisson(scene.density_per_um2 / AXIAL_RANGE_UM * size.prod())
     photons = scene.photons * rng.normal(1, 0.05, count)
     # times: the exposure in equal substeps, then the dead time
