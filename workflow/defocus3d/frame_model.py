@@ -152,6 +152,8 @@ def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
         for _ in range(4):
             step = np.zeros(len(free))
             step[free] = np.linalg.solve(information + damping * np.eye(len(scale)), gradient / scale) / scale
+            if step[free] @ gradient / 2 < CONVERGED * max(count, 1):  # the gain that a parabola promises
+                return state
             moved = step[:own].reshape(count, PARAMETERS)
             moved[:, :3] = np.clip(moved[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
             beads = state.beads + moved
