@@ -3,6 +3,7 @@
 # make test    the tests
 # make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
+# make test-programs    the exports in Picasso and napari, which get an environment of their own
 # make bench-large, make bench-tracks    memory and time of a long movie (with the demo's networks), and of a million localizations
 # make lint    the checks of Snakemake and snakefmt
 # make docs    write docs/configuration.md anew, after a change of a schema
@@ -20,8 +21,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$python; break; }; done)
 BIN := .venv/bin
 READY := .venv/complete
+PROGRAMS := .venv-programs
+RESOLVED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: demo new test test-slurm test-conda test-browser bench-large bench-tracks lint docs overview clean distclean lock
+.PHONY: demo new test test-slurm test-conda test-browser test-programs bench-large bench-tracks lint docs overview clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
@@ -32,7 +35,7 @@ new: $(READY)
 	@PYTHONPATH=workflow $(BIN)/python -m defocus3d.new_project "$(DIR)"
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore tests/acceptance --ignore tests/slurm --ignore tests/conda --ignore tests/browser
+	$(BIN)/python -m pytest tests --ignore tests/acceptance --ignore tests/slurm --ignore tests/conda --ignore tests/browser --ignore tests/programs
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm -q
@@ -42,6 +45,9 @@ test-conda: $(READY)
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest tests/browser -q -rs
+
+test-programs: $(PROGRAMS)/complete
+	$(PROGRAMS)/bin/python -m pytest tests/programs -q -p no:warnings
 
 bench-large: $(READY)
 	$(BIN)/python tests/benchmarks/large_movie.py
@@ -69,11 +75,19 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --require-hashes -r requirements.lock
 	touch $@
 
+$(PROGRAMS)/complete: tests/programs/requirements.lock
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make test-programs PYTHON=/path/to/python3.12" >&2; exit 1; }
+	rm -rf $(PROGRAMS)
+	$(PYTHON) -m venv $(PROGRAMS)
+	$(PROGRAMS)/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off --quiet --require-hashes -r $<
+	touch $@
+
 clean:
 	rm -rf results resources/demo .snakemake
 
 distclean: clean
-	rm -rf .venv
+	rm -rf .venv $(PROGRAMS)
 
 lock:
-	uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	uv pip compile requirements.in $(RESOLVED) --output-file requirements.lock
+	uv pip compile tests/programs/requirements.in $(RESOLVED) --output-file tests/programs/requirements.lock
