@@ -10,7 +10,8 @@ HEADER = struct.Struct("<IIQ")
 
 
 def write_nd2(
-    path, planes, *, loop="T", interval_s=0.02, step_um=0.1, pixel_um=0.108, exposure=None, late_s=0.0, bits=16, compressed=False, planned=None
+    path, planes, *, loop="T", interval_s=0.02, step_um=0.1, pixel_um=0.108,
+    exposure=None, late_s=0.0, bits=16, compressed=False, planned=None,
 ):  # fmt: skip
     """Write planes (n, rows, columns) of uint16 as one loop: over time (T), z (Z), or both (TZ: two planes a time).
 

@@ -245,7 +245,10 @@ def test_a_damaged_zarr_is_an_input_error(tmp_path, spoil, words):
     assert words in str(error.value) and str(error.value).startswith(f"{tmp_path}/movie.zarr") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("options", [{}, {"compressors": None}, {"version": 2}, {"compressors": zarr.codecs.BloscCodec()}, {"chunks": (2, 20, 30), "shards": (4, 20, 30)}], ids=str)
+CHUNKS = [{}, {"compressors": None}, {"version": 2}, {"compressors": zarr.codecs.BloscCodec()}, {"chunks": (2, 20, 30), "shards": (4, 20, 30)}]
+
+
+@pytest.mark.parametrize("options", CHUNKS, ids=str)
 def test_a_chunk_that_is_cut_is_an_input_error_for_its_planes(tmp_path, options):
     path = write_zarr(tmp_path / "movie.zarr", **{"chunks": (4, 20, 30), **options})
     cut(path / "0" / ("1.0.0" if options.get("version") == 2 else "c/1/0/0"), 0.7)
