@@ -178,7 +178,7 @@ def benchmark_page(tables: dict, seconds: dict, size: str, figures: dict) -> str
         "<p>Simulated movies, with a PSF that has spherical aberration, coma and astigmatism; networks and PSF model from simulated "
         "bead stacks, as a user makes them. <i>Error / bound</i>: 68.3 % of errors lie below so many times the Cramér-Rao bound of "
         f"the true PSF; isolated beads of 6,000 photoelectrons, |z| ≤ {sets.SCORED_UM[1]:g} µm, after one offset an axis. "
-        "<i>Jaccard</i>: beads within 0.25 µm laterally and 0.5 µm axially, one to one; those beyond the axial range must not be reported. "
+        "<i>Jaccard</i>: beads within 0.25 µm laterally and 0.5 µm axially, one to one; those beyond the range must not be reported. "
         "The methods from libraries have the threshold that serves each movie best by the truth, which nobody has outside of a benchmark. "
         "Speed: 256 × 256 pixels, 50 beads a frame and others beyond the range.</p>"
     )
