@@ -138,7 +138,8 @@ def test_every_movie_that_speed_and_series_name_exists():
     named = {*sets.NAMED, *sets.series("density").values(), *sets.series("photons").values()}
     named |= {name for names in sets.GROWTH.values() for name in names.values()}
     assert named == set(movies) == set(sets.data_sets("tiny"))
-    values = {"frames": lambda one: one.frames, "beads per µm²": lambda one: one.density_per_um2, "rows and columns": lambda one: one.side_px}
+    values = {"frames": lambda one: one.frames, "beads per µm²": lambda one: one.density_per_um2,
+              "rows and columns": lambda one: one.side_px}  # fmt: skip
     for what, names in sets.GROWTH.items():
         assert {value: values[what](movies[name]) for value, name in names.items()} == {value: value for value in names}
 
@@ -183,7 +184,8 @@ def test_a_constant_offset_is_taken_off_and_flagged_finds_do_not_count():
     movies = {name: sets.ACCURACY["isolated"] for name in truth}
     told = {"sigma_x_um": 0.01, "sigma_y_um": 0.01, "sigma_z_um": 0.02}
     off = {"x_um": 0.05, "y_um": -0.03, "z_um": 0.4}
-    found = [table.assign(set=name, flag=0, **told, **{axis: table[axis] + by for axis, by in off.items()}) for name, table in truth.items()]
+    found = [table.assign(set=name, flag=0, **told, **{axis: table[axis] + by for axis, by in off.items()})
+             for name, table in truth.items()]  # fmt: skip
     ghosts = truth["crowded"].assign(set="crowded", flag=8, x_um=1.0, **told)
     scores = Scores(pd.concat([*found, ghosts], ignore_index=True), truth, movies)
     assert scores.offset_um == pytest.approx(list(off.values()))

@@ -16,7 +16,8 @@ from defocus3d.psf import PSF
 
 networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
 psf, calibration = PSF.load(snakemake.input.psf), Calibration.load(snakemake.input.calibration)
-movies, settings = dict(zip(data_sets(snakemake.params.size), snakemake.input.movies)), {"refine": snakemake.params.refine, "batch_frames": 16}
+movies = dict(zip(data_sets(snakemake.params.size), snakemake.input.movies))
+settings = {"refine": snakemake.params.refine, "batch_frames": 16}
 
 
 def locate(name):

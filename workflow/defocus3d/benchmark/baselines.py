@@ -17,10 +17,11 @@ from skimage.feature import match_template, peak_local_max
 from defocus3d.beads import Stack
 from defocus3d.psf import PSF
 
-DIAMETER_PX, SEPARATION_PX = 13, 10  # of trackpy's mask, and least distance of two beads: the best of those tried on movies of the benchmark's kind
+# sizes are the best of those tried, against the truth, on a few frames like the benchmark's: docs/benchmark.md
+DIAMETER_PX, SEPARATION_PX = 13, 10  # of trackpy's mask, and least distance of two beads
 NEIGHBOURS = 7  # of the look-up, whose median is z
 SAME_PX = 2.5  # a find of a plane this close to a bead of the stack is that bead
-TEMPLATE_PX = 9  # half-width of the templates, the best of those tried too
+TEMPLATE_PX = 9  # half-width of the templates
 TEMPLATE_STEP_UM = 0.1
 LEAST_CORRELATION = 0.2
 APART_PX = 4  # least distance of two peaks of the correlation
@@ -72,7 +73,8 @@ class LookUp:
             nearest = self.tree.query(features(found) / self.scatter, k=NEIGHBOURS)[1]
             z = np.median(self.z_um[nearest], axis=1) if len(found) else []
             place = found[["x", "y"]].to_numpy() * self.pixel_size_um
-            parts.append(pd.DataFrame({"frame": frame, "x_um": place[:, 0], "y_um": place[:, 1], "z_um": z, "score": found["mass"].to_numpy()}))
+            mass = found["mass"].to_numpy()
+            parts.append(pd.DataFrame({"frame": frame, "x_um": place[:, 0], "y_um": place[:, 1], "z_um": z, "score": mass}))
         return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
@@ -119,7 +121,8 @@ class Correlation:
         edge = [np.clip(index, 1, count - 2) for index, count in zip((plane, row, column), volume.shape)]
         z, y, x = (place + self._vertex(volume, edge, axis) for axis, place in enumerate(edge))
         height = self.z_um[0] + z * (self.z_um[1] - self.z_um[0])
-        return pd.DataFrame({"x_um": x * self.pixel_size_um, "y_um": y * self.pixel_size_um, "z_um": height, "score": volume[plane, row, column]})
+        pixel, score = self.pixel_size_um, volume[plane, row, column]
+        return pd.DataFrame({"x_um": x * pixel, "y_um": y * pixel, "z_um": height, "score": score})
 
     @staticmethod
     def _vertex(volume, place, axis) -> np.ndarray:

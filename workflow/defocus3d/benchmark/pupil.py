@@ -35,7 +35,7 @@ class Pupil:
     spherical: float = 0.08
 
     def wavefront(self, rho, phi):
-        """Deviation of the wavefront in waves, at radius `rho` (1 at the pupil's rim) and angle `phi`; Zernike terms as Noll 1976 norms them."""
+        """Deviation of the wavefront in waves, at radius `rho` (1 at the rim) and angle `phi`; Zernike terms normed as by Noll 1976."""
         return (
             self.astigmatism * np.sqrt(6) * rho**2 * np.cos(2 * phi)
             + self.coma * np.sqrt(8) * (3 * rho**3 - 2 * rho) * np.cos(phi)
@@ -43,10 +43,10 @@ class Pupil:
         )
 
     def intensity(self, z_um: float, size: int) -> np.ndarray:
-        """Image of a freely rotating point emitter at `z_um` from nominal focus, shape (size, size), sum 1, centred at [size // 2] twice.
+        """Image of a freely rotating point at `z_um` from nominal focus, shape (size, size), sum 1, centre at size // 2.
 
-        Sampled a pixel apart, not yet integrated over pixels: the field's band ends at NA/λ = 2.1 per µm and the intensity's at twice that,
-        below the 5 per µm that pixels of 0.1 µm resolve. The sum over three dipole directions and two polarizations of the squared
+        Sampled a pixel apart, not yet integrated over pixels: the field's band ends at NA/λ = 2.1 per µm and the intensity's at twice
+        that, below the 5 per µm that pixels of 0.1 µm resolve. The sum over three dipole directions and two polarizations of the squared
         Fourier transform of the pupil field (Richards, Wolf 1959, Proc. R. Soc. A 253, 358, for the geometry of the aplanatic lens;
         Mortensen et al. 2010, Nat. Methods 7, 377, and Stallinga, Rieger 2010, Opt. Express 18, 24461, eq. 1-4, for dipoles):
         amplitudes q over sqrt(cos θ), the phase 2π (W + n z cos θ / λ).
@@ -82,7 +82,7 @@ class Pupil:
         return fft2(image) * window * window[:, None]
 
     def image(self, z_um: float, size: int, dx_px: float = 0.0, dy_px: float = 0.0) -> np.ndarray:
-        """Share of the photoelectrons in each pixel, shape (size, size), of an emitter at the middle pixel [size // 2] and `dx_px`, `dy_px`."""
+        """Share of the photoelectrons in each pixel, shape (size, size), of an emitter `dx_px`, `dy_px` from pixel size // 2."""
         frequency = fftfreq(size)
         shift = np.exp(-2j * np.pi * (frequency * dx_px + frequency[:, None] * dy_px))
         return fftshift(ifft2(self.spectrum(z_um, size) * shift).real)

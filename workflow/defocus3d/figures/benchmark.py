@@ -161,7 +161,8 @@ def summary(tables: dict) -> pd.DataFrame:
         accuracy, speed = (tables[name].set_index("method").loc[method] for name in ("accuracy", "speed"))
         found = tables["detection"].query("method == @method").set_index("set")["jaccard"]
         cells = {f"error of {axis} / bound": f"{accuracy[f'ratio_{axis}']:.2f}" for axis in style.AXES}
-        cells |= {f"Jaccard, {name}": f"{found[key]:.3f}" if key == "isolated" else f"{found[key]:.2f}" for key, name in sets.NAMED.items()}
+        for key, name in sets.NAMED.items():
+            cells[f"Jaccard, {name}"] = f"{found[key]:.3f}" if key == "isolated" else f"{found[key]:.2f}"
         cells["frames per s"] = f"{speed['frames_per_s']:.3g}"
         cells["peak memory (MB)"] = f"{speed['peak_mb']:.0f}"
         rows[label] = cells
@@ -175,29 +176,41 @@ def benchmark_page(tables: dict, seconds: dict, size: str, figures: dict) -> str
         parts.append("<p><b>The tiny size: it shows that the benchmark works, and its numbers mean nothing.</b></p>")
     parts.append(
         "<p>Simulated movies, with a PSF that has spherical aberration, coma and astigmatism; networks and PSF model from simulated "
-        "bead stacks, as a user makes them. <i>Error / bound</i>: 68.3 % of errors lie below so many times the Cramér-Rao bound of the true "
-        f"PSF; isolated beads of 6,000 photoelectrons, |z| ≤ {sets.SCORED_UM[1]:g} µm, after one offset an axis. <i>Jaccard</i>: beads within "
-        "0.25 µm laterally and 0.5 µm axially, one to one; those beyond the axial range must not be reported. The methods from libraries "
-        "have the threshold that serves each movie best by the truth, which nobody has outside of a benchmark. "
+        "bead stacks, as a user makes them. <i>Error / bound</i>: 68.3 % of errors lie below so many times the Cramér-Rao bound of "
+        f"the true PSF; isolated beads of 6,000 photoelectrons, |z| ≤ {sets.SCORED_UM[1]:g} µm, after one offset an axis. "
+        "<i>Jaccard</i>: beads within 0.25 µm laterally and 0.5 µm axially, one to one; those beyond the range must not be reported. "
+        "The methods from libraries have the threshold that serves each movie best by the truth, which nobody has outside of a benchmark. "
         "Speed: 256 × 256 pixels, 50 beads a frame and others beyond the range.</p>"
     )
     table = summary(tables)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *table.columns])
-    rows = [f"<tr><td>{html.escape(what)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for what, *cells in table.itertuples()]
+    rows = []
+    for what, *values in table.itertuples():
+        cells = "".join(f"<td>{value}</td>" for value in values)
+        rows.append(f"<tr><td>{html.escape(what)}</td>{cells}</tr>")
     parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
     told = ", ".join(f"{html.escape(stage)} {value:.0f} s" for stage, value in seconds.items())
     parts.append(f"<p>From bead stacks to calibrated networks: {sum(seconds.values()) / 60:.1f} min ({told}).</p>")
     for heading, caption, data in figures.values():
         parts += [f"<h2>{html.escape(heading)}</h2>", pages.picture(data, "png", heading), f"<p>{html.escape(caption)}</p>"]
-    parts.append("<p>The numbers are in accuracy.csv, errors.csv, detection.csv, coverage.csv, speed.csv and growth.csv beside this page.</p>")
+    parts.append(f"<p>The numbers are in {', '.join(f'{name}.csv' for name in tables)} beside this page.</p>")
     return pages.page("Benchmark", STYLE, "\n".join(parts) + "\n")
 
 
 CAPTIONS = {
-    "movies": ("What is localized", "A frame of each set, or the upper left of it; crosses are beads of the axial range, coloured by their true z."),
-    "psf": ("A bead's image over z", "The true PSF, square root of the brightness: vectorial, NA 1.2 in water, 580 nm, a freely rotating point emitter."),
-    "errors": ("Errors of isolated beads", "Look for lines that lie on the black one: nothing unbiased can be below it."),
+    "movies": (
+        "What is localized",
+        "A frame of each set, or the upper left of it; crosses are beads of the axial range, coloured by their true z.",
+    ),
+    "psf": (
+        "A bead's image over z",
+        "The true PSF, square root of the brightness: vectorial, NA 1.2 in water, 580 nm, a freely rotating point emitter.",
+    ),
+    "errors": ("Errors of isolated beads", "Look for lines that lie on the black one: no unbiased method stays below it."),
     "detection": ("Detection", "Diffusing beads with motion blur, and as many again per µm of depth beyond the axial range."),
     "coverage": ("Are the stated uncertainties true?", "Filled marks should lie on the lower dashed line, open ones on the upper."),
-    "growth": ("How time grows", "Movies of 16 frames of 256 × 256 pixels and 0.076 beads per µm² but for what the panel varies."),
-}  # fmt: skip
+    "growth": (
+        "How time grows",
+        "Movies of 16 frames of 256 × 256 pixels and 0.076 beads per µm² but for what the panel varies.",
+    ),
+}
