@@ -40,7 +40,7 @@ def test_a_copy_elsewhere_is_up_to_date_too(tiny):
         ("linking.py", TRACKS),
         ("figures/training.py", {"draw_training": 1}),
         ("figures/motion.py", {"draw_motion": 2, "summarize": 1}),
-        ("figures/viewer.py", {"draw_tracks": 2}),
+        ("figures/viewer.py", {"draw_tracks": 2, "summarize": 1}),  # the same job makes the small picture of the first page
         ("summary.py", {"summarize": 1}),
         ("microscope.py", {}),  # only the demo's simulation, which this analysis has nothing of
     ],
