@@ -225,8 +225,10 @@ def optics_blur(wildcards):
 def all_inputs(wildcards):
     """Every bead stack and movie, in the sheets' order, and networks that were trained elsewhere."""
     paths = [row["path"] for row in [*STACKS, *MOVIES.values()]]
-    files = [file for path in dict.fromkeys(paths) for file in analysis.files_of(path)]
-    return files + [
+    recorded = [
+        file for path in dict.fromkeys(paths) for file in analysis.files_of(path)
+    ]
+    return recorded + [
         f"{row['trained']}/{file}" for row in TRAINED.values() for file in trained.FILES
     ]
 

@@ -160,11 +160,18 @@ def test_an_ome_zarr_is_one_input_and_a_folder_of_planes_many(tmp_path):
     assert files_of("planes", tmp_path) == [f"planes/z{number}.tif" for number in range(12)]
 
 
-@pytest.mark.parametrize("write", [write_nd2, lambda path, planes: write_zarr(path, planes, chunks=(1, 256, 512))], ids=["ND2", "Zarr"])
+WRITERS = {
+    "TIFF": lambda path, planes: tifffile.imwrite(path, planes, photometric="minisblack"),
+    "ND2": write_nd2,
+    "Zarr": lambda path, planes: write_zarr(path, planes, chunks=(1, 256, 512)),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_memory_does_not_grow_with_the_movie(tmp_path, write):
     """20 MB of frames, read in batches of 0.25 MB: less than 3 MB at any time."""
-    write(tmp_path / "movie.nd2", np.random.default_rng(0).integers(0, 9999, (80, 256, 512), np.uint16))
-    with open_frames(tmp_path / "movie.nd2", CAMERA) as frames:
+    write(tmp_path / "movie", np.random.default_rng(0).integers(0, 9999, (80, 256, 512), np.uint16))
+    with open_frames(tmp_path / "movie", CAMERA) as frames:
         frames.read(0, 1)
         tracemalloc.start()
         for start in range(0, 80):

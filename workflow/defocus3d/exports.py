@@ -22,9 +22,7 @@ def width_um(psf: PSF, z_um) -> np.ndarray:
     """
     low, high = psf.z_range_um
     z = np.linspace(low, high, max(2, int((high - low) / WIDTH_TABLE_UM)))
-    size, middle = 2 * psf.radius_px + 1, psf.radius_px * psf.pixel_size_um
-    images = [psf.image(middle, middle, height, (size, size)) for height in z]
-    widths = [psf.pixel_size_um * abs(image.sum()) / np.sqrt(4 * np.pi * (image**2).sum()) for image in images]
+    widths = [psf.pixel_size_um * abs(image.sum()) / np.sqrt(4 * np.pi * (image**2).sum()) for image in psf.focal_series(z)]
     return np.interp(z_um, z, widths)
 
 

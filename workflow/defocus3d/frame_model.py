@@ -213,7 +213,6 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
     half = size // 2
     total = 5 * count + node_rows * node_columns
     information, gradient = np.zeros((total, total)), np.zeros(total)
-    row_cells, column_cells = _cells(rows, node_rows), _cells(columns, node_columns)
     weighted = np.zeros((5, size, size), np.float32)
     sums = np.zeros((5, 5))
     for a in range(count):
@@ -222,17 +221,8 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
         up, start = corners[a, 0], max(left_a, 0)
         if start >= right_a:
             continue
-        for p in range(5):
-            slope = 0.0
-            for i in range(max(top_a, 0), bottom_a):
-                own, out = pictures[a, p, i - up, start - corners[a, 1] :], weighted[p, i - up, start - corners[a, 1] :]
-                weights, left_over = weight[i, start:right_a], residual[i, start:right_a]
-                along = np.float32(0)
-                for j in range(len(weights)):
-                    out[j] = own[j] * weights[j]
-                    along += own[j] * left_over[j]
-                slope += along
-            gradient[5 * a + p] += slope * scales[a, p]
+        slopes = _weigh(pictures[a], corners[a], max(top_a, 0), bottom_a, start, right_a, weight, residual, weighted)
+        gradient[5 * a : 5 * a + 5] = slopes * scales[a]
         for b in range(a, count):
             top_b, left_b = corners[b, 0] + half - reach[b], corners[b, 1] + half - reach[b]
             top, bottom = max(top_a, top_b, 0), min(bottom_a, top_b + 2 * reach[b] + 1)
@@ -265,25 +255,48 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
                     information[5 * a + p, 5 * b + q] = value
                     information[5 * b + q, 5 * a + p] = value
         if node_rows:
-            for p in range(5):
-                mine = information[5 * a + p, 5 * count :].reshape(node_rows, node_columns)
-                for i in range(max(top_a, 0), bottom_a):
-                    u = row_cells[i]
-                    line = weighted[p, i - up]
-                    for v in range(column_cells[start], node_columns - 1):
-                        low, high = 0.0, 0.0
-                        for j in range(max(start, _first(v, columns, node_columns)), min(right_a, _first(v + 1, columns, node_columns))):
-                            low += line[j - corners[a, 1]] * column_hats[v, j]
-                            high += line[j - corners[a, 1]] * column_hats[v + 1, j]
-                        mine[u, v] += row_hats[u, i] * low * scales[a, p]
-                        mine[u, v + 1] += row_hats[u, i] * high * scales[a, p]
-                        mine[u + 1, v] += row_hats[u + 1, i] * low * scales[a, p]
-                        mine[u + 1, v + 1] += row_hats[u + 1, i] * high * scales[a, p]
-                        if _first(v + 1, columns, node_columns) >= right_a:
-                            break
+            shared = information[5 * a : 5 * a + 5, 5 * count :]
+            _add_nodes(shared, weighted, scales[a], corners[a], max(top_a, 0), bottom_a, start, right_a, row_hats, column_hats)
     if node_rows:
         _add_background(information, gradient, 5 * count, weight, residual, row_hats, column_hats)
     return information, gradient
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _weigh(pictures, corner, top, bottom, left, right, weight, residual, weighted):
+    """Products of a bead's slopes with the weighted residual, (5,), and, written to `weighted`, with the weight, in that window."""
+    sums = np.zeros(5)
+    for p in range(5):
+        for i in range(top, bottom):
+            own, out = pictures[p, i - corner[0], left - corner[1] :], weighted[p, i - corner[0], left - corner[1] :]
+            weights, left_over = weight[i, left:right], residual[i, left:right]
+            along = np.float32(0)
+            for j in range(len(weights)):
+                out[j] = own[j] * weights[j]
+                along += own[j] * left_over[j]
+            sums[p] += along
+    return sums
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _add_nodes(shared, weighted, scale, corner, top, bottom, left, right, row_hats, column_hats):
+    """Add to `shared` (5, nodes) what the weighted slopes of a bead, in that window, have in common with the background's hats."""
+    (node_rows, rows), (node_columns, columns) = row_hats.shape, column_hats.shape
+    row_cells, before = _cells(rows, node_rows), _cells(columns, node_columns)[left]
+    for p in range(5):
+        for i in range(top, bottom):
+            u, line = row_cells[i], weighted[p, i - corner[0]]
+            for v in range(before, node_columns - 1):
+                low, high = 0.0, 0.0
+                for j in range(max(left, _first(v, columns, node_columns)), min(right, _first(v + 1, columns, node_columns))):
+                    low += line[j - corner[1]] * column_hats[v, j]
+                    high += line[j - corner[1]] * column_hats[v + 1, j]
+                for m in range(2):
+                    first, mine = (u + m) * node_columns + v, row_hats[u + m, i]
+                    shared[p, first] += mine * low * scale[p]
+                    shared[p, first + 1] += mine * high * scale[p]
+                if _first(v + 1, columns, node_columns) >= right:
+                    break
 
 
 @numba.njit(nogil=True, cache=True)

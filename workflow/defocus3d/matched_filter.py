@@ -80,9 +80,7 @@ class Bank:
         """The bank of all heights that `psf` was measured at."""
         low, high = psf.z_range_um
         z_um = np.arange(low + STEP_UM / 4, high, STEP_UM)
-        size, middle = 2 * psf.radius_px + 1, psf.radius_px * psf.pixel_size_um
-        images = np.stack([psf.image(middle, middle, z, (size, size)) for z in z_um]).astype(np.float32)
-        return cls(z_um, images, psf.reach_px(z_um), psf.pixel_size_um)
+        return cls(z_um, psf.focal_series(z_um).astype(np.float32), psf.reach_px(z_um), psf.pixel_size_um)
 
     @cached_property
     def linear(self) -> Components:

@@ -4,8 +4,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from defocus3d import files
+from defocus3d.card import KEY, Card
 from defocus3d.cnn import CROP_PX
 from defocus3d.fcn import DX, DY, LOG_SIGMA_X, LOGIT
+from defocus3d.onnx_graph import to_onnx
 
 
 def build_fcn(seed: int) -> keras.Model:
@@ -47,6 +50,13 @@ def build_cnn(seed: int) -> keras.Model:
     x = layers.Dense(64, activation="relu")(x)
     depth = layers.Dense(2, dtype="float32", name="depth")(x)
     return keras.Model(crop, depth, name="cnn")
+
+
+def save(network: keras.Model, card: Card, keras_path, onnx_path) -> None:
+    """Write a trained network for Keras, and for ONNX Runtime with its card."""
+    with files.whole(keras_path) as aside:
+        network.save(aside)
+    files.write(onnx_path, to_onnx(network, {KEY: card.to_text()}).SerializeToString())
 
 
 def _convolution(x, channels, strides=1, size=3):

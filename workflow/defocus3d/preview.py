@@ -29,8 +29,7 @@ def sides_apart(psf: PSF, photons: float, background_e: float, camera: Camera) -
     """
     low, high = psf.axial_range_um
     z = psf.z_um[(psf.z_um >= low) & (psf.z_um <= high)]
-    size, middle = 2 * psf.radius_px + 1, psf.radius_px * psf.pixel_size_um
-    images = np.stack([psf.image(middle, middle, height, (size, size)).ravel() for height in z])
+    images = psf.focal_series(z).reshape(len(z), -1)
     rows = []
     for k, height in enumerate(z):
         across = np.flatnonzero((z * height < 0) & (np.minimum(abs(z), abs(height)) >= ACROSS_UM / 2) & (abs(z - height) >= ACROSS_UM))

@@ -136,9 +136,7 @@ def key_of(parameters: dict, inputs) -> str:
 
 def listing(folder) -> str:
     """A checksum of the names, sizes and times of a folder's files, which a change inside of it alters; reads none of them."""
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    told = "".join(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    return _of_folder(folder, lambda file: f"{file.stat().st_size} {file.stat().st_mtime_ns}")[:16]
 
 
 def checksum(path) -> str:
@@ -147,11 +145,16 @@ def checksum(path) -> str:
     Reads in pieces, so a file of any size takes no memory.
     """
     if Path(path).is_dir():
-        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
-        told = "".join(f"{file.relative_to(path).as_posix()}\0{checksum(file)}\n" for file in files)
-        return "sha256:" + hashlib.sha256(told.encode()).hexdigest()
+        return "sha256:" + _of_folder(path, checksum)
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _of_folder(folder, tell) -> str:
+    """SHA-256 of the names of all files in a folder, each with what `tell(file)` says of it."""
+    files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
+    told = "".join(f"{file.relative_to(folder).as_posix()}\0{tell(file)}\n" for file in files)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -87,10 +87,14 @@ class PSF:
         render(image, self.coefficients, x / self.pixel_size_um, y / self.pixel_size_um, *self.knots_of(z), n)
         return image
 
-    def focal_series(self) -> np.ndarray:
-        """Images (planes, n, n) of a bead of unit brightness in the middle, at each of the measured heights."""
-        size, middle = 2 * self.radius_px + 1, self.radius_px * self.pixel_size_um
-        return np.stack([self.image(middle, middle, z, (size, size)) for z in self.z_um])
+    def focal_series(self, z_um=None, radius_px: int | None = None) -> np.ndarray:
+        """Images (heights, n, n) of a bead of unit brightness in the middle, n = 2 `radius_px` + 1.
+
+        `z_um`: the heights, by default those of the measured planes. `radius_px`: by default that of the footprint.
+        """
+        radius = self.radius_px if radius_px is None else radius_px
+        size, middle = 2 * radius + 1, radius * self.pixel_size_um
+        return np.stack([self.image(middle, middle, z, (size, size)) for z in (self.z_um if z_um is None else z_um)])
 
     def knots_of(self, z_um):
         """Plane coordinates (in knots, within the planes) and lateral magnification (at least 1) of heights `z_um`."""
@@ -303,7 +307,16 @@ def crlb(psf: PSF, z_um, photons: float, background_e: float, camera: Camera) ->
         unit, by_x, by_y, by_z = gradients(psf.coefficients, 0.0, 0.0, knot, size)
         jacobian = np.stack([by_x, by_y, by_z, unit, np.ones_like(unit)]).reshape(5, -1) * scale[:, None]
         variance = camera.variance(np.maximum(photons * unit + background_e, 0)).ravel()
-        information = jacobian / variance @ jacobian.T
-        known = np.linalg.cond(information / np.sqrt(np.outer(*[np.diag(information) + 1e-300] * 2))) < 1e12
-        bounds[row] = np.sqrt(np.diag(np.linalg.inv(information))[:3]) if known else np.inf
+        bounds[row] = bound_of(jacobian, variance)[:3]
     return bounds
+
+
+def bound_of(jacobian: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Lower bounds on the standard deviations of all parameters, shape (p,); infinite where the pixels cannot tell them apart.
+
+    `jacobian`: derivatives of the expected pixels, (p, pixels); `variance` of the pixels. Square roots of the diagonal of the inverse
+    Fisher information.
+    """
+    information = jacobian / variance @ jacobian.T
+    known = np.linalg.cond(information / np.sqrt(np.outer(*[np.diag(information) + 1e-300] * 2))) < 1e12
+    return np.sqrt(np.diag(np.linalg.inv(information))) if known else np.full(len(jacobian), np.inf)

@@ -105,8 +105,7 @@ class Correlation:
         """Templates at all measured heights, beyond the axial range too: beads there are then told from those within."""
         low, high = psf.z_range_um
         z = np.linspace(low, high, int(round((high - low) / TEMPLATE_STEP_UM)) + 1)
-        size, middle = 2 * TEMPLATE_PX + 1, TEMPLATE_PX * psf.pixel_size_um
-        return cls(np.stack([psf.image(middle, middle, height, (size, size)) for height in z]), z, psf.pixel_size_um)
+        return cls(psf.focal_series(z, TEMPLATE_PX), z, psf.pixel_size_um)
 
     def locate(self, images_e: np.ndarray) -> pd.DataFrame:
         """Beads of images (n, rows, columns): `COLUMNS`; `score` is the correlation coefficient."""

@@ -8,7 +8,7 @@ from scipy.fft import fft2, fftfreq, fftshift, ifft2
 
 from defocus3d.benchmark.sets import PIXEL_UM
 from defocus3d.camera import Camera
-from defocus3d.psf import PSF, render
+from defocus3d.psf import PSF, bound_of, render
 
 NEAR_UM = 3.0  # up to this far from focus the image is stored finely
 FINE = 2  # knots of that image in a pixel
@@ -101,8 +101,7 @@ def crlb(pupil: Pupil, z_um, photons: float, background_e: float, camera: Camera
         up, down = (ifft2(pupil.spectrum(z + dz, size)).real for dz in (DERIVATIVE_STEP_UM, -DERIVATIVE_STEP_UM))
         by_z = (up - down) / (2 * DERIVATIVE_STEP_UM)
         jacobian = np.stack([photons * by_x, photons * by_y, photons * by_z, unit, np.ones_like(unit)]).reshape(5, -1)
-        information = jacobian / camera.variance(photons * unit + background_e).ravel() @ jacobian.T
-        bounds[k] = np.sqrt(np.diag(np.linalg.inv(information))[:3])
+        bounds[k] = bound_of(jacobian, camera.variance(photons * unit + background_e).ravel())[:3]
     return bounds
 
 

@@ -7,8 +7,8 @@ from defocus3d.benchmark import sets
 from defocus3d.benchmark.pupil import Pupil, crlb
 from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table
+from defocus3d.sigma_scale import ONE_SIGMA
 
-ONE_SIGMA = 0.683
 Z_BINS = 10
 CUTS = 40  # thresholds tried for methods whose threshold is chosen by the truth
 FEWEST = 5  # pairs in a bin
