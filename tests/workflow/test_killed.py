@@ -28,7 +28,15 @@ def started(workspace, output, **how):
 
 def jobs_of(run, script):
     """Processes below the run that execute the script."""
-    return [child for child in psutil.Process(run.pid).children(recursive=True) if any(script in word for word in child.cmdline())]
+    return [child for child in psutil.Process(run.pid).children(recursive=True) if any(script in word for word in words_of(child))]
+
+
+def words_of(process) -> list[str]:
+    """Its command line; empty of one that ended since it was listed."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def wait_for(condition):
