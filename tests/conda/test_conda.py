@@ -17,13 +17,15 @@ HERE = Path(__file__).parent
 SCRIPTS = {
     "imaging": {"ingest_beads.py", "augment.py", "preview_movie.py", "preview.py"},
     "keras": {"train_fcn.py", "train_cnn.py", "draw_networks.py"},
-    "localization": {"evaluate.py", "localize.py"},
+    "localization": {"evaluate.py", "localize.py", "benchmark_localize.py"},
     "tracking": {"link.py", "diffusion.py", "export.py"},
-    "report": {"draw_training.py", "draw_motion.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py"},
-    "simulation": {"simulate_beads.py"},
-}
-# what `rule all` of this analysis does not make: an export, a look before training, and the first of the demo's stacks
-MORE = ["results/acquisitions/swimming/exports/picasso.hdf5", "results/preview.html", "resources/demo/beads_a.tif"]
+    "report": {"draw_training.py", "draw_motion.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py",
+               "benchmark_train.py"},
+    "simulation": {"simulate_beads.py", "benchmark_stack.py", "benchmark_movies.py"},
+    "benchmark": {"benchmark_baseline.py", "benchmark_scores.py", "benchmark_report.py"},
+}  # fmt: skip
+# what `rule all` of this analysis does not make: an export, a look before training, the first of the demo's stacks, and the benchmark
+MORE = ["results/acquisitions/swimming/exports/picasso.hdf5", "results/preview.html", "resources/demo/beads_a.tif", "benchmark"]
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +50,7 @@ def workspace(conda, tmp_path_factory) -> Workspace:
     write_input(folder)
     write_acquisitions(folder, {"swimming": "data/swimming.tif"})
     workspace = Workspace(tree, folder)
-    workspace.run("--sdm", "conda", "--", "results/report.html", *MORE)
+    workspace.run("--sdm", "conda", "--config", "benchmark={size: tiny}", "--", "results/report.html", *MORE)
     return workspace
 
 
