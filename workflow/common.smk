@@ -187,6 +187,11 @@ def imaging(wildcards):
     return {**without_keys(row, PHYSICS), **inside(row["path"])}
 
 
+def threads_of_a_movie():
+    """Movies side by side use cores best; few of them share what is there. On a cluster, where cores are not known: 2."""
+    return max(1, min(4, workflow.cores // len(MOVIES))) if workflow.cores else 2
+
+
 def movie_files(wildcards):
     return analysis.files_of(MOVIES[wildcards.acquisition]["path"])
 

@@ -19,8 +19,7 @@ SCRIPTS = {
     "keras": {"train_fcn.py", "train_cnn.py", "draw_networks.py"},
     "localization": {"evaluate.py", "localize.py", "benchmark_localize.py"},
     "tracking": {"link.py", "diffusion.py", "export.py"},
-    "report": {"draw_training.py", "draw_motion.py", "draw_tracks.py", "summarize.py", "manifest.py", "report.py",
-               "benchmark_train.py"},
+    "report": {"draw_training.py", "draw_movie.py", "summarize.py", "manifest.py", "report.py", "benchmark_train.py"},
     "simulation": {"simulate_beads.py", "benchmark_stack.py", "benchmark_movies.py"},
     "benchmark": {"benchmark_baseline.py", "benchmark_scores.py", "benchmark_report.py"},
 }  # fmt: skip

@@ -13,7 +13,7 @@ MOVIES = {"first": "data/swimming.tif", "second": "data/nobody.tif", "third": "d
 SITE = ["--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
 SITE += ["--seconds-between-status-checks", "1", "--latency-wait", "5"]
 TRAINING = ("train_fcn", "train_cnn")
-STEPS = {"localize", "link", "diffusion", "draw_motion", "draw_tracks"}
+STEPS = {"localize", "link", "diffusion", "draw_movie"}
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from tiny_analysis import CONFIG, write_acquisitions
 
 REPORTING = {"report": 1, "manifest": 1}
 OPTICS = {"evaluate": 1, "draw_training": 1}
-TRACKS = {"link": 2, "diffusion": 2, "draw_motion": 2, "draw_tracks": 2, "summarize": 1}
+TRACKS = {"link": 2, "diffusion": 2, "draw_movie": 2, "summarize": 1}
 MOVIES = {"localize": 2, **TRACKS}
-ONE_MOVIE = {"link": 1, "diffusion": 1, "draw_motion": 1, "draw_tracks": 1, "summarize": 1}
+ONE_MOVIE = {"link": 1, "diffusion": 1, "draw_movie": 1, "summarize": 1}
 NETWORKS = {"augment": 1, "train_fcn": 1, "train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}
 TRAINED = {job: count for job, count in NETWORKS.items() if job != "augment"}
 
@@ -39,8 +39,7 @@ def test_a_copy_elsewhere_is_up_to_date_too(tiny):
         ("localization.py", {**OPTICS, **MOVIES}),
         ("linking.py", TRACKS),
         ("figures/training.py", {"draw_training": 1}),
-        ("figures/motion.py", {"draw_motion": 2, "summarize": 1}),
-        ("figures/viewer.py", {"draw_tracks": 2, "summarize": 1}),  # the same job makes the small picture of the first page
+        ("figures/motion.py", {"draw_movie": 2, "summarize": 1}),  # the same job makes the small picture of the first page
         ("summary.py", {"summarize": 1}),
         ("microscope.py", {}),  # only the demo's simulation, which this analysis has nothing of
     ],
@@ -60,7 +59,7 @@ def test_a_touched_module_reruns_nothing(tiny):
 @pytest.mark.parametrize(
     ("setting", "jobs"),
     [
-        ({"brownian": {"bootstrap": 60}}, {"diffusion": 2, "draw_motion": 2, "summarize": 1}),
+        ({"brownian": {"bootstrap": 60}}, {"diffusion": 2, "draw_movie": 2, "summarize": 1}),
         ({"linking": {"min_track_frames": 6}}, TRACKS),
         ({"training": {"cnn_steps": 151}}, {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
         ({"training": {"fcn_steps": 251}}, TRAINED),

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-MOVIE_JOBS = {"localize": 2, "link": 2, "diffusion": 2, "draw_motion": 2, "draw_tracks": 2}
+MOVIE_JOBS = {"localize": 2, "link": 2, "diffusion": 2, "draw_movie": 2}
 REPORTING = {"summarize": 1, "manifest": 1, "results": 1, "report": 1}
 
 

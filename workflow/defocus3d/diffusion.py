@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from defocus3d import linking, walls
 from defocus3d.displacements import Links, Runs, Sums, Window, find_false_links, track_sums, unbroken_runs
@@ -203,7 +203,7 @@ def _small_sample_factor(weight) -> float:
     squares = (weight**2).sum(axis=0)
     n = np.min(weight.sum(axis=0) ** 2 / np.maximum(squares, 1e-300)) if len(weight) else 0.0
     n = max(n, 2.0)
-    return float(np.sqrt(n / (n - 1.0)) * t.isf(0.025, n - 1.0) / norm.isf(0.025))
+    return float(np.sqrt(n / (n - 1.0)) * stdtrit(n - 1.0, 0.975) / ndtri(0.975))
 
 
 def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: float, settings: dict, window: Window) -> dict:

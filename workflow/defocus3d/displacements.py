@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.special import gamma
-from scipy.stats import chi2
+from scipy.special import chdtr, gamma
 
 MARGIN_STEPS = 3.0  # a step that starts this far inside, in expected steps, ends inside with a chance of 0.999
 EM_ITERATIONS, EM_TOLERANCE, EM_STEPS = 200, 1e-5, 100_000
@@ -100,12 +99,12 @@ def kept_of_variance(range_um: float, variance_um2) -> float:
     """
     dimensions = len(variance_um2)
     reduced = range_um**2 / np.exp(np.mean(np.log(variance_um2)))
-    return float(chi2.cdf(reduced, dimensions + 2) / chi2.cdf(reduced, dimensions))
+    return float(chdtr(dimensions + 2, reduced) / chdtr(dimensions, reduced))
 
 
 def _log_gauss(step, variance, range_um):
     """Logarithm of the density of Gaussian steps, cut at the search range, shape (n,)."""
-    within = chi2.cdf(range_um**2 / np.exp(np.mean(np.log(variance))), len(variance))
+    within = chdtr(len(variance), range_um**2 / np.exp(np.mean(np.log(variance))))
     return -0.5 * ((step**2 / variance).sum(axis=1) + np.log(2 * np.pi * variance).sum()) - np.log(within)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from defocus3d.msd import covariance_estimate, covariance_sd
 
@@ -124,4 +124,4 @@ def chance_of_spread(values, sd) -> float:
         return 1.0
     values, weight = np.asarray(values)[known], np.asarray(sd)[known] ** -2.0
     mean = (weight * values).sum() / weight.sum()
-    return float(chi2.sf((weight * (values - mean) ** 2).sum(), known.sum() - 1))
+    return float(chdtrc(known.sum() - 1, (weight * (values - mean) ** 2).sum()))

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import chi
+from scipy.special import chdtri
 from trackpy.linking import link_iter
 from trackpy.linking.utils import SubnetOversizeException
 
@@ -39,7 +39,7 @@ def search_range_um(expected_um2_s, frame_interval_s, localization_sd_um=0.0, di
     dimensions; the largest of the axes' localization errors, if several are given, is taken for all.
     """
     worst_um = float(np.max(localization_sd_um))
-    return float(chi.isf(CUT_PROBABILITY, dimensions)) * step_sd_um(expected_um2_s, frame_interval_s, worst_um)
+    return float(np.sqrt(chdtri(dimensions, CUT_PROBABILITY))) * step_sd_um(expected_um2_s, frame_interval_s, worst_um)
 
 
 def localization_sd_um(localizations: pd.DataFrame, axes=AXES) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 LEAST_CV = 0.05  # beads of one batch differ in volume, and the light that excites them is uneven
 LARGEST_CV = 1.0  # nothing is known
@@ -73,7 +73,7 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     middle = float(np.median(bright))
 
     def too_far(cv):  # positive while the scatter is too small
-        return np.median((bright - middle) ** 2 / ((cv * middle) ** 2 + error**2)) - chi2.median(1)
+        return np.median((bright - middle) ** 2 / ((cv * middle) ** 2 + error**2)) - chdtri(1, 0.5)
 
     if too_far(LEAST_CV) <= 0:
         cv = LEAST_CV

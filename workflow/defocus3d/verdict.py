@@ -1,7 +1,7 @@
 """The verdict: is the motion Brownian, with the diffusion coefficient that physics expects, and why."""
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import chdtrc, chdtri, ndtr, ndtri
 
 from defocus3d.displacements import kept_of_variance
 from defocus3d.heterogeneity import chance_of_spread
@@ -25,7 +25,7 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
     lacking = _lacking(measurement, found, settings)
     if lacking:
         return "insufficient", lacking
-    z = norm.isf(settings["significance"] / (2 * TESTS))
+    z = -ndtri(settings["significance"] / (2 * TESTS))
     reasons, cut = _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z)
     if cut:  # what is left of the steps says nothing of the motion
         return "inconsistent", reasons
@@ -91,10 +91,10 @@ def _memory(found, replicates, experiment, z) -> list[str]:
     known = np.isfinite(values) & (sds > 0)
     if not known.any():
         return []
-    chance = chi2.sf(((values[known] / sds[known]) ** 2).sum(), known.sum())
+    chance = chdtrc(known.sum(), ((values[known] / sds[known]) ** 2).sum())
     at = int(np.argmax(np.where(known, abs(values), 0.0)))
     small = abs(values[0]) < TOLERATED["vacf"] and found["reach"] == 1
-    if small or chance > 2 * norm.sf(z):
+    if small or chance > 2 * ndtr(-z):
         return []
     text = f"steps correlate beyond their neighbours, by {values[at]:+.2g} ± {sds[at]:.2g} at {at + 2} frames: "
     if values[at] > 0:
@@ -114,7 +114,7 @@ def _populations(found, replicates, experiment, z) -> list[str]:
     """Beads that differ, or else displacements that are not Gaussian or depend on the height, both of which would follow from it."""
     two = found["populations"]
     low, high = two["relative"]
-    if not two["log_likelihood_ratio"] > chi2.isf(2 * norm.sf(z), 2) or high < TOLERATED["populations"] * low:
+    if not two["log_likelihood_ratio"] > chdtri(2, 2 * ndtr(-z)) or high < TOLERATED["populations"] * low:
         return _shape(found, replicates, experiment, z) + _depth(found, replicates, experiment, z)
     return [
         f"two populations of beads explain the tracks better than one (log likelihood ratio {two['log_likelihood_ratio']:.3g}): "
@@ -133,7 +133,7 @@ def _depth(found, replicates, experiment, z) -> list[str]:
     group = [axis for axis in experiment.axes if axis != "z"]
     values = np.mean([depth[f"D_{a}"] / depth[f"wall_factor_{a}"] for a in group], axis=0)
     sd = np.sqrt(np.sum([(depth[f"sd_{a}"] / depth[f"wall_factor_{a}"]) ** 2 for a in group], axis=0)) / len(group)
-    if chance_of_spread(values, sd) > 2 * norm.sf(z) or np.ptp(values) < TOLERATED["depth"] * values.mean():
+    if chance_of_spread(values, sd) > 2 * ndtr(-z) or np.ptp(values) < TOLERATED["depth"] * values.mean():
         return []
     least, most = (f"{values[k]:.3g} ± {sd[k]:.2g} µm²/s at {depth['z_um'][k]:.2g} µm" for k in (np.argmin(values), np.argmax(values)))
     return [f"D along {' and '.join(group)} depends on z: {least}, {most} (a wall? then set brownian.wall_z_um)"]

@@ -74,7 +74,7 @@ rule draw_training:
         "../scripts/draw_training.py"
 
 
-rule draw_motion:
+rule draw_movie:
     input:
         movie=movie_files,
         localizations="results/acquisitions/{acquisition}/localizations.parquet",
@@ -125,27 +125,6 @@ rule draw_motion:
             subcategory="{acquisition}",
             labels={"figure": "Beads alike, everywhere, without memory"},
         ),
-    log:
-        "results/logs/acquisitions/{acquisition}/draw_motion.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    params:
-        code=code_of("scripts/draw_motion.py"),
-        acquisition=acquisition,
-    script:
-        "../scripts/draw_motion.py"
-
-
-rule draw_tracks:
-    input:
-        movie=movie_files,
-        localizations="results/acquisitions/{acquisition}/localizations.parquet",
-        info="results/acquisitions/{acquisition}/localization.json",
-        tracks="results/acquisitions/{acquisition}/tracks.parquet",
-    output:
         film="results/acquisitions/{acquisition}/figures/film.webp",
         thumbnail="results/acquisitions/{acquisition}/figures/thumbnail.webp",
         page=report(
@@ -163,17 +142,17 @@ rule draw_tracks:
             labels={"figure": "Numbers, uncertainties, flags"},
         ),
     log:
-        "results/logs/acquisitions/{acquisition}/draw_tracks.log",
+        "results/logs/acquisitions/{acquisition}/draw_movie.log",
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=2000,
         runtime=20,
     params:
-        code=code_of("scripts/draw_tracks.py"),
+        code=code_of("scripts/draw_movie.py"),
         acquisition=acquisition,
     script:
-        "../scripts/draw_tracks.py"
+        "../scripts/draw_movie.py"
 
 
 rule summarize:

@@ -89,7 +89,7 @@ def _annotate(image, pixels_per_um: float, text: str) -> None:
 def animated(pictures: list[Image.Image]) -> bytes:
     """The pictures as one animated WebP, which loops."""
     out = io.BytesIO()
-    options = {"save_all": True, "append_images": pictures[1:], "duration": FRAME_MS, "loop": 0, "quality": QUALITY, "method": 4}
+    options = {"save_all": True, "append_images": pictures[1:], "duration": FRAME_MS, "loop": 0, "quality": QUALITY, "method": 2}
     pictures[0].save(out, "WEBP", **options)
     return out.getvalue()
 
