@@ -137,5 +137,5 @@ def test_networks_open_where_defocus3d_is_not_installed_and_say_what_they_are_fo
 
 def test_every_job_left_a_log(finished):
     logs = [path for path in finished.result("logs").rglob("*.log")]
-    assert len(logs) == 7 + 5 * len(MOVIES) + 3
+    assert len(logs) == 7 + 4 * len(MOVIES) + 3
     assert not any("Traceback" in path.read_text() for path in logs)
