@@ -188,8 +188,8 @@ def imaging(wildcards):
 
 
 def threads_of_a_movie():
-    """Movies side by side use cores best; few of them share what is there. On a cluster, where cores are not known: 2."""
-    return max(1, min(4, workflow.cores // len(MOVIES))) if workflow.cores else 2
+    """Movies side by side use cores best; few of them share what is there. A cluster's profile sets its own number."""
+    return max(1, min(4, workflow.cores // max(1, len(MOVIES))))
 
 
 def movie_files(wildcards):
