@@ -189,7 +189,7 @@ def imaging(wildcards):
 
 def threads_of_a_movie():
     """Movies side by side use cores best; few of them share what is there. A cluster's profile sets its own number."""
-    return max(1, min(4, workflow.cores // max(1, len(MOVIES))))
+    return max(1, min(4, workflow.cores // len(MOVIES)))
 
 
 def movie_files(wildcards):
