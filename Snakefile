@@ -35,14 +35,16 @@ include: "workflow/rules/benchmark.smk"
 
 localrules:
     all,
-    results,
 
 
+# tables that the report rests on are named too: after a failed and mended run, Snakemake would otherwise take
+# a last file that is still there for up to date
 rule all:
     default_target: True
     input:
         "results/report.html",
-        rules.results.input,
+        of_every_optics,
+        of_every_movie(*OF_ACQUISITION),
         exports(),
 
 

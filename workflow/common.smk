@@ -100,13 +100,13 @@ OF_TRAINED_OPTICS = [
     *trained.FILES,
     *(file for file in OF_OPTICS if file.startswith("figures/")),
 ]
+# of the pictures only the last, since one job makes all
 OF_ACQUISITION = [
     "localizations.parquet",
     "localization.json",
     "tracks.parquet",
     "msd.csv",
     "brownian.json",
-    "figures/frame.png",
     "figures/tracks.html",
 ]
 MEASURED = sorted(set(analysis.stacks["optics"]))  # optics that are trained here
@@ -155,6 +155,21 @@ def results_of_optics(name):
     return OF_TRAINED_OPTICS if name in TRAINED else OF_OPTICS
 
 
+def of_every_optics(wildcards):
+    return [
+        f"results/optics/{name}/{file}"
+        for name in OPTICS
+        for file in results_of_optics(name)
+    ]
+
+
+def of_every_movie(*files):
+    """These files of each movie that can be finished. Not listed before a job needs them: of a thousand movies, lists are large."""
+    return lambda wildcards: [
+        f"results/acquisitions/{name}/{file}" for name in FINISHING for file in files
+    ]
+
+
 def figures_of_optics(name):
     """One figure of each job that draws for an optics; the report takes the job's others along."""
     figures = ["psf", "fcn", "training"] + ["scenes"] * (name not in TRAINED)
@@ -187,7 +202,7 @@ def imaging(wildcards):
     return {**without_keys(row, PHYSICS), **inside(row["path"])}
 
 
-def threads_of_a_movie():
+def threads_of_a_movie(wildcards):
     """Movies side by side use cores best; few of them share what is there. A cluster's profile sets its own number."""
     return max(1, min(4, workflow.cores // len(MOVIES)))
 
@@ -276,7 +291,7 @@ def report_what_is_finished():
     if not failed or all(f"acquisitions/{name}" in failed for name in MOVIES):
         return
     arguments = ["results/report.html", "--quiet", "all"]
-    arguments += ["--allowed-rules", "summarize", "manifest", "results", "report"]
+    arguments += ["--allowed-rules", "summarize", "manifest", "report"]
     arguments += deployment_options()
     code = nested.snakemake(arguments, {**config, "failed": failed})
     names = ", ".join(

@@ -42,8 +42,9 @@ class Workspace:
     folder: Path
 
     def command(self, *arguments: str) -> list:
+        cores = [] if "--unlock" in arguments else ["--cores", "2"]  # nobody thinks of them for that
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", self.tree / "Snakefile", "--directory", self.folder]
-        return [*snakemake, "--cores", "2", *arguments]
+        return [*snakemake, *cores, *arguments]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """The finished run, with stdout and stderr together in `stdout`."""

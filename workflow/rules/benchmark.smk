@@ -99,7 +99,7 @@ rule benchmark_localize:
         method="|".join(REFINE),
     conda:
         "../../envs/localization.yaml"
-    threads: workflow.cores or 2  # all of them, so that nothing else runs while time is measured
+    threads: lambda wildcards: workflow.cores  # all of them, so that nothing else runs while time is measured
     resources:
         mem_mb=4000,
         runtime=120,
@@ -131,7 +131,7 @@ rule benchmark_baseline:
         method="trackpy|correlation",
     conda:
         "../../envs/benchmark.yaml"
-    threads: workflow.cores or 2  # all of them, so that nothing else runs while time is measured
+    threads: lambda wildcards: workflow.cores  # all of them, so that nothing else runs while time is measured
     resources:
         mem_mb=4000,
         runtime=60,

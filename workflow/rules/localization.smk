@@ -17,7 +17,7 @@ rule localize:
         "results/benchmarks/acquisitions/{acquisition}/localize.tsv"
     conda:
         "../../envs/localization.yaml"
-    threads: threads_of_a_movie()
+    threads: threads_of_a_movie
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,

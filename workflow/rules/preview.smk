@@ -38,11 +38,11 @@ rule preview:
             ],
         ),
         expand("results/optics/{optics}/figures/beads.png", optics=MEASURED),
-        expand(
-            "results/preview/{acquisition}.{kind}",
-            acquisition=MOVIES,
-            kind=["png", "json"],
-        ),
+        lambda wildcards: [
+            f"results/preview/{name}.{kind}"
+            for name in MOVIES
+            for kind in ("png", "json")
+        ],
     output:
         page="results/preview.html",
         sides=expand(

@@ -157,22 +157,10 @@ rule draw_movie:
 
 rule summarize:
     input:
-        localizations=expand(
-            "results/acquisitions/{acquisition}/localizations.parquet",
-            acquisition=FINISHING,
-        ),
-        brownian=expand(
-            "results/acquisitions/{acquisition}/brownian.json",
-            acquisition=FINISHING,
-        ),
-        info=expand(
-            "results/acquisitions/{acquisition}/localization.json",
-            acquisition=FINISHING,
-        ),
-        thumbnails=expand(
-            "results/acquisitions/{acquisition}/figures/thumbnail.webp",
-            acquisition=FINISHING,
-        ),
+        localizations=of_every_movie("localizations.parquet"),
+        brownian=of_every_movie("brownian.json"),
+        info=of_every_movie("localization.json"),
+        thumbnails=of_every_movie("figures/thumbnail.webp"),
     output:
         page="results/figures/verdicts.html",
         table=report(
@@ -223,27 +211,12 @@ rule manifest:
         "../scripts/manifest.py"
 
 
-# what the report shows and rests on. Tables in between are named too: after a failed and mended run,
-# Snakemake would otherwise take a last file that is still there for up to date
-rule results:
-    input:
-        [
-            f"results/optics/{name}/{file}"
-            for name in OPTICS
-            for file in results_of_optics(name)
-        ],
-        expand(
-            "results/acquisitions/{acquisition}/{file}",
-            acquisition=FINISHING,
-            file=OF_ACQUISITION,
-        ),
-        "results/summary.csv",
-        "results/manifest.json",
-
-
 rule report:
     input:
-        rules.results.input,
+        of_every_optics,
+        of_every_movie("figures/tracks.html"),  # made last of a movie, by the job that draws all of it
+        "results/summary.csv",
+        "results/manifest.json",
     output:
         "results/report.html",
     log:
