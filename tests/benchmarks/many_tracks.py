@@ -15,7 +15,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow"))
 
-from defocus3d import linking
+from defocus3d import linking, search_range
 from defocus3d.diffusion import Experiment, brownian_check, expected_um2_s
 
 FIELD_UM, RANGE_UM, DEPTH_UM, BEADS = 50.0, (-1.5, 1.5), 3.0, 200
@@ -44,7 +44,7 @@ def main():
     table = cloud(parser.parse_args().localizations, expected_um2_s(WATER)[0])
     info = {"shape": (500, 500), "pixel_size_um": 0.1, "axial_range_um": RANGE_UM}
     start = time.perf_counter()
-    range_um = linking.resolve_range_um("auto", table, expected_um2_s(WATER)[0], WATER["frame_interval_s"])
+    range_um = search_range.resolve_range_um("auto", table, expected_um2_s(WATER)[0], WATER["frame_interval_s"])
     tracks = linking.link_tracks(table, range_um, 1, 5)
     linked = time.perf_counter() - start
     _, result = brownian_check(tracks, table, Experiment.of(WATER, info))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from defocus3d import linking
+from defocus3d import linking, search_range
 from defocus3d.diffusion import Experiment, brownian_check
 
 DATA = Path(os.environ.get("DEFOCUS3D_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data") / "bulk_water"
@@ -53,7 +53,7 @@ def without_drift(table, tracks):
 @pytest.mark.parametrize("range_px", ["auto", 5, 7, 9])
 def test_diffusion_coefficient_of_micron_beads_in_water(localizations, range_px):
     setting = range_px if range_px == "auto" else range_px * PIXEL_UM
-    range_um = linking.resolve_range_um(setting, localizations, EXPECTED_UM2_S[0], INTERVAL_S, AXES)
+    range_um = search_range.resolve_range_um(setting, localizations, EXPECTED_UM2_S[0], INTERVAL_S, AXES)
     level = without_drift(localizations, linking.link_tracks(localizations, range_um, 1, 5, AXES))
     tracks = linking.link_tracks(level, range_um, 1, 5, AXES)
     experiment = Experiment(INTERVAL_S, INTERVAL_S, EXPECTED_UM2_S, {}, AXES)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import walks
 
-from defocus3d import displacements, linking
+from defocus3d import displacements, linking, search_range
 from defocus3d.diffusion import Experiment, Measurement, bootstrap, brownian_check, estimates, interval
 from defocus3d.water import stokes_einstein
 
@@ -61,7 +61,7 @@ def metrology(data_sets: int, linked: bool, replicates: int = 200) -> dict:
         )
         range_um, tracks = 100.0, localizations.rename(columns={"bead": "particle"})
         if linked:
-            range_um = linking.resolve_range_um("auto", localizations, walks.D, walks.DT)
+            range_um = search_range.resolve_range_um("auto", localizations, walks.D, walks.DT)
             tracks = linking.link_tracks(localizations, range_um, 1, 5)
         measurement = Measurement.of(tracks, EXPERIMENT.window(localizations), range_um, AXES, 8)
         found = estimates(measurement, EXPERIMENT)
@@ -111,7 +111,7 @@ def judged(name: str, seed: int) -> tuple[bool, dict]:
     expected = stokes_einstein(0.5, 25.0 + special.get("warmer", 0.0))
     experiment = Experiment(walks.DT, walks.EXPOSURE, expected, bounds)
     settings = {"search_range_um": special.get("range_um", "auto")}
-    range_um = linking.resolve_range_um(settings["search_range_um"], localizations, expected[0], walks.DT)
+    range_um = search_range.resolve_range_um(settings["search_range_um"], localizations, expected[0], walks.DT)
     tracks = linking.link_tracks(localizations, range_um, 1, 5)
     _, results = brownian_check(tracks, localizations, experiment, settings, {"bootstrap": 200}, seed)
     return results["verdict"] == verdict and any(words in reason for reason in results["reasons"]), results

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import walks
 
-from defocus3d import displacements, linking, msd, tables, walls
+from defocus3d import displacements, linking, msd, search_range, tables, walls
 from defocus3d.diffusion import Experiment, Measurement, bootstrap, brownian_check, estimates, interval
 from defocus3d.water import stokes_einstein
 
@@ -33,7 +33,7 @@ def checked(localizations, experiment=EXPERIMENT, linking_settings=None, brownia
     """MSD and results after linking as the workflow does."""
     settings = linking_settings or {"search_range_um": "auto"}
     axes = experiment.axes
-    range_um = linking.resolve_range_um(
+    range_um = search_range.resolve_range_um(
         settings["search_range_um"], localizations, experiment.expected_um2_s[0], experiment.frame_interval_s, axes
     )
     tracks = linking.link_tracks(localizations, range_um, 1, 5, axes)
@@ -44,7 +44,7 @@ def linear(rows=6000, spread=(0.2, 0.2, 0.2), seed=1):
     """Steps of one endless track in all space."""
     rng = np.random.default_rng(seed)
     position = np.cumsum(rng.normal(0, spread, (rows, 3)), axis=0)
-    return pd.DataFrame(position, columns=linking.columns()).assign(frame=np.arange(rows), particle=0, flag=0)
+    return pd.DataFrame(position, columns=search_range.columns()).assign(frame=np.arange(rows), particle=0, flag=0)
 
 
 def test_gaps_split_tracks_into_runs():
@@ -150,7 +150,7 @@ def test_false_links_do_not_enlarge_d():
     for seed in range(12):
         localizations = walks.movie(np.random.default_rng(seed), 0.12, 200, missing=0.2, spurious=0.1, tails=0.1, truth=True)
         window = EXPERIMENT.window(localizations)
-        range_um = 1.5 * linking.resolve_range_um("auto", localizations, walks.D, walks.DT)
+        range_um = 1.5 * search_range.resolve_range_um("auto", localizations, walks.D, walks.DT)
         tracks = linking.link_tracks(localizations, range_um, 1, 5)
         truth = estimates(Measurement.of(true_tracks(localizations), window, 100.0, AXES, 8), EXPERIMENT)["diffusion"]
         linked = Measurement.of(tracks, window, range_um, AXES, 8)
@@ -169,7 +169,7 @@ def test_cut_steps_are_corrected():
     """At 0.75 times the range, 0.8 % of true steps are cut, and with them 3 % of the variance."""
     table = linear(40_000, (0.2, 0.2, 0.2))
     range_um = 0.75 * 4.594 * 0.2
-    cut = np.linalg.norm(np.diff(table[linking.columns()], axis=0), axis=1) > range_um
+    cut = np.linalg.norm(np.diff(table[search_range.columns()], axis=0), axis=1) > range_um
     table["particle"] = np.concatenate([[0], np.cumsum(cut)])
     endless = Experiment(1.0, 0.0, (0.02, 0.001), {})
     found = estimates(Measurement.of(table, endless.window(table), range_um, AXES, 4), endless)

@@ -7,30 +7,30 @@ import pandas as pd
 import pytest
 import walks
 
-from defocus3d import linking, tables
+from defocus3d import linking, search_range, tables
 
 SIGMA_UM = (0.015, 0.015, 0.05)
-RANGE_UM = linking.search_range_um(walks.D, walks.DT, SIGMA_UM)
+RANGE_UM = search_range.search_range_um(walks.D, walks.DT, SIGMA_UM)
 
 
 def test_search_range_cuts_one_true_step_in_ten_thousand():
     rng = np.random.default_rng(1)
-    step_sd = linking.step_sd_um(walks.D, walks.DT, max(SIGMA_UM))
+    step_sd = search_range.step_sd_um(walks.D, walks.DT, max(SIGMA_UM))
     for dimensions in (2, 3):
-        range_um = linking.search_range_um(walks.D, walks.DT, SIGMA_UM, dimensions)
+        range_um = search_range.search_range_um(walks.D, walks.DT, SIGMA_UM, dimensions)
         length = np.linalg.norm(rng.normal(0, step_sd, (1_000_000, dimensions)), axis=1)
         assert abs((length > range_um).sum() - 100) < 4 * 10  # Poisson
 
 
 def test_search_range_setting():
     localizations = walks.movie(np.random.default_rng(1), 0.02, 3)
-    assert linking.resolve_range_um(0.7, localizations, walks.D, walks.DT) == 0.7
-    assert linking.resolve_range_um("auto", localizations, walks.D, walks.DT) == pytest.approx(RANGE_UM)
-    assert linking.resolve_range_um("auto", localizations[["frame", "x_um"]], walks.D, walks.DT) < RANGE_UM
+    assert search_range.resolve_range_um(0.7, localizations, walks.D, walks.DT) == 0.7
+    assert search_range.resolve_range_um("auto", localizations, walks.D, walks.DT) == pytest.approx(RANGE_UM)
+    assert search_range.resolve_range_um("auto", localizations[["frame", "x_um"]], walks.D, walks.DT) < RANGE_UM
     # what is flagged is not linked and widens nothing
     uncertain = localizations.assign(flag=2, sigma_z_um=1.0)
     both = pd.concat([localizations, uncertain, uncertain], ignore_index=True)
-    assert linking.resolve_range_um("auto", both, walks.D, walks.DT) == pytest.approx(RANGE_UM)
+    assert search_range.resolve_range_um("auto", both, walks.D, walks.DT) == pytest.approx(RANGE_UM)
 
 
 def test_sparse_beads_are_linked_as_they_moved():
@@ -79,7 +79,7 @@ def test_tables_without_z_are_linked_in_the_plane():
 def test_dense_cloud_does_not_crash(spread_um):
     """2,000 beads all within reach of each other, and all at one place: no range tells them apart."""
     position = np.random.default_rng(5).uniform(0, spread_um, (6000, 3))
-    localizations = pd.DataFrame(position, columns=linking.columns()).assign(frame=np.repeat([0, 1, 2], 2000), flag=0)
+    localizations = pd.DataFrame(position, columns=search_range.columns()).assign(frame=np.repeat([0, 1, 2], 2000), flag=0)
     tracks = linking.link_tracks(localizations, 1.0)
     assert len(tracks) == 6000
     assert not tracks.duplicated(["particle", "frame"]).any()
@@ -97,7 +97,7 @@ def test_subnetworks_are_solved_to_the_least_sum_of_squares():
 def test_order_of_rows_does_not_change_the_tracks():
     localizations = walks.movie(np.random.default_rng(6), 0.1, 40)
     shuffled = localizations.sample(frac=1, random_state=1)
-    position = ["frame", *linking.columns()]
+    position = ["frame", *search_range.columns()]
     once, again = (linking.link_tracks(table, RANGE_UM) for table in (localizations, shuffled))
     one, other = (
         {tuple(map(tuple, rows.to_numpy())) for _, rows in tracks.groupby("particle")[position]} for tracks in (once, again)

@@ -115,6 +115,16 @@ def test_two_beads_in_line_do_not_pose_as_one():
     assert len(order) == 2 and (abs(fit.places_um[order] - truth) < 5 * fit.sigma_um[order]).all()
 
 
+@pytest.mark.parametrize("apart", [(0.3, 0.0, 0.4), (-0.2, 0.2, -0.8)])
+def test_a_bead_that_was_proposed_twice_is_one(apart):
+    psf, rng, bright = gaussian_psf(), np.random.default_rng(15), Population(20_000.0, 0.08, 0.01)
+    truth = np.array([[3.0, 3.0, 0.8], [1.6, 1.6, -0.5]])
+    proposed = np.vstack([truth - 0.5 * np.outer([1, 0], apart), truth[:1] + 0.5 * np.array(apart)])
+    fit = fit_frame(scene(psf, truth, rng, 22_000.0), proposed, psf, CAMERA, bright, bank=Bank.of(psf))
+    assert len(fit.source) == 2
+    assert (abs(fit.places_um - truth) < 5 * fit.sigma_um).all()
+
+
 def test_a_faint_bead_in_the_light_of_its_population_is_measured_better():
     """Known brightness takes off what a fit without it loses to the correlation of brightness and height."""
     psf, rng = gaussian_psf(), np.random.default_rng(12)

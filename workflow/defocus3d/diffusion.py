@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
-from defocus3d import linking, walls
+from defocus3d import search_range, walls
 from defocus3d.displacements import Links, Runs, Sums, Window, find_false_links, track_sums, unbroken_runs
 from defocus3d.heterogeneity import depth_profile, two_populations
 from defocus3d.msd import (
@@ -21,7 +21,7 @@ from defocus3d.msd import (
     optimal_points,
     velocity_autocorrelation,
 )
-from defocus3d.verdict import judge
+from defocus3d.verdict import judge, lacking
 from defocus3d.water import stokes_einstein
 
 LINKING = {"search_range_um": "auto", "memory_frames": 1, "min_track_frames": 5}
@@ -65,7 +65,7 @@ class Experiment:
     exposure_s: float
     expected_um2_s: tuple[float, float]
     bounds_um: dict
-    axes: tuple[str, ...] = linking.AXES
+    axes: tuple[str, ...] = search_range.AXES
     bead_diameter_um: float = 0.0
     axial_scale: float = 1.0
 
@@ -89,8 +89,8 @@ class Experiment:
     def window(self, localizations: pd.DataFrame) -> Window:
         """`Window` of the field, less a border in which nothing was localized, with margins in expected steps."""
         good = localizations[localizations["flag"] == 0] if "flag" in localizations else localizations
-        error = linking.localization_sd_um(localizations, self.axes)
-        step = [linking.step_sd_um(self.expected_um2_s[0], self.frame_interval_s, sd) for sd in error]
+        error = search_range.localization_sd_um(localizations, self.axes)
+        step = [search_range.step_sd_um(self.expected_um2_s[0], self.frame_interval_s, sd) for sd in error]
         low, high = np.full(len(self.axes), -np.inf), np.full(len(self.axes), np.inf)
         for i, axis in enumerate(self.axes):
             if axis in self.bounds_um:
@@ -211,6 +211,8 @@ def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: f
 
     At most the first 300,000 localizations are relinked, and the factor 1 is that of the same frames.
     """
+    from defocus3d import linking  # not at the top: trackpy takes longer to load than many a movie to judge
+
     if len(localizations) > RELINKED_LOCALIZATIONS:
         last = np.partition(localizations["frame"].to_numpy(), RELINKED_LOCALIZATIONS)[RELINKED_LOCALIZATIONS]
         localizations, tracks = localizations[localizations["frame"] < last], tracks[tracks["frame"] < last]
@@ -301,14 +303,14 @@ def brownian_check(
     """
     relink, settings = LINKING | (linking_settings or {}), BROWNIAN | (brownian_settings or {})
     axes, window = experiment.axes, experiment.window(localizations)
-    range_um = linking.resolve_range_um(
+    range_um = search_range.resolve_range_um(
         relink["search_range_um"], localizations, experiment.expected_um2_s[0], experiment.frame_interval_s, axes
     )
     measurement = Measurement.of(tracks, window, range_um, axes, max(settings["msd_lags"], LAGS))
     found = estimates(measurement, experiment) | _whereabouts(measurement, experiment, settings["wall_z_um"])
     replicates = bootstrap(measurement, experiment, found, settings["bootstrap"], seed)
     sensitivity = {}
-    if measurement.n_steps:
+    if not lacking(measurement, found, settings):  # else there is nothing to judge
         sensitivity = range_sensitivity(tracks, localizations, experiment, range_um, relink, window)
     verdict, reasons = judge(measurement, found, replicates, sensitivity, experiment, settings, range_um)
     results = _results(measurement, found, replicates, sensitivity, experiment)

@@ -20,6 +20,7 @@ WORTH_A_TRIAL = 60.0  # another height whose log Bayes factor is lower by less t
 OTHER_HEIGHT_UM = 0.15  # the fit itself finds what is nearer
 TRIALS = 3  # of other heights, and of pairs
 TOO_BRIGHT = 3.0  # standard deviations of the population above its mean: perhaps two beads
+HALVES_UM = 0.6  # beads closer than this along x and y are perhaps one, proposed twice
 COST_OF_A_BEAD = 20.0  # in log-likelihood, of two for one: what a freely placed bead gains by chance, and by faults of the PSF
 NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
 CHANGED = 1.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
@@ -72,7 +73,8 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Populati
 
 def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
     """Rounds of trying other explanations, dropping improbable beads and adding missed ones; with `source` and `other` of `Fit`."""
-    other, before = np.full((len(state.beads), 2), np.nan), None
+    state, kept = join_halves(model, state)
+    source, other, before = source[kept], np.full((len(kept), 2), np.nan), None
     for _ in range(ROUNDS):
         tried, other = try_others(model, state, bank, other, _changed(model, state, before))
         before, state = state, climb(model, tried, move=True, steps=4)
@@ -104,6 +106,44 @@ def _changed(model: FrameModel, state: State, before: State | None) -> np.ndarra
 def _extended(source: np.ndarray, count: int) -> np.ndarray:
     """`source` with -1 for beads that came later."""
     return np.concatenate([source, np.full(count - len(source), -1)])
+
+
+def join_halves(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
+    """`state` with one bead in place of any two that are close and together no brighter than one; and the numbers of the beads kept.
+
+    Of a bead that was proposed twice, each of the two has a part of the light, and a fit does not find from there to one bead.
+    """
+    kept = np.arange(len(state.beads))
+    x, y, photons = state.beads[:, [0, 1, PHOTONS]].T
+    close = np.hypot(x[:, None] - x, y[:, None] - y) < HALVES_UM
+    dim = photons[:, None] + photons < model.population.photons + TOO_BRIGHT * model.population.photons_sd
+    for pair in np.argwhere(np.triu(close & dim, 1)):
+        if np.isin(pair, kept).all():
+            one, two = np.searchsorted(kept, pair)
+            joined = _joined(model, state, one, two)
+            if joined is not None:
+                state, kept = joined, np.delete(kept, two)
+    return state, kept
+
+
+def _joined(model: FrameModel, state: State, one: int, two: int) -> State | None:
+    """`state` without bead `two`, its light given to bead `one`, where that explains the frame as well; else None."""
+    local, now, near, corner = _around(model, state, one)
+    if two not in near:
+        return None
+    first, second = (int(np.flatnonzero(near == bead)[0]) for bead in (one, two))
+    trials = []
+    for place in (first, second):
+        beads = now.beads.copy()
+        beads[first] = now.beads[place]
+        beads[first, PHOTONS] = now.beads[[first, second], PHOTONS].sum()
+        trials.append(climb(local, local.state(np.delete(beads, second, axis=0), now.nodes), move=True, steps=LOCAL_STEPS))
+    best = min(trials, key=lambda trial: trial.cost)
+    if best.cost > now.cost + COST_OF_A_BEAD:
+        return None
+    beads = state.beads.copy()
+    beads[np.delete(near, second)] = best.beads + corner
+    return model.state(np.delete(beads, two, axis=0), state.nodes)
 
 
 def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, which: np.ndarray) -> tuple[State, np.ndarray]:
@@ -141,26 +181,14 @@ def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, w
 
 def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray]) -> tuple[State, tuple[float, float]]:
     """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`."""
-    pixel, half = model.psf.pixel_size_um, model.psf.radius_px
-    x, y = state.beads[bead, :2]
-    near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < NEAR_UM)
+    local, now, near, corner = _around(model, state, bead)
     me = int(np.flatnonzero(near == bead)[0])
-    known = state.expected.copy()
-    for neighbour in near:
-        own, i, j = model.own_image(state, neighbour)
-        known[i, j] -= own
-    top, left = max(0, int(y / pixel) - half), max(0, int(x / pixel) - half)
-    window = slice(top, int(y / pixel) + half + 1), slice(left, int(x / pixel) + half + 1)
-    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known[window], 0.01))
-    corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
-    nobody = np.empty(0)
-    now = local.state(state.beads[near] - corner, nobody)
     ways = [(now.cost - CLEAR_GAIN, now)]
     for places in others:
         instead = new_beads(places, model.population.photons) - corner
         beads = np.vstack([now.beads, instead[1:]])
         beads[me] = instead[0]
-        trial = climb(local, local.state(beads, nobody), move=True, steps=LOCAL_STEPS)
+        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS)
         ways.append((trial.cost + COST_OF_A_BEAD * (len(places) - 1), trial))
     cost, best = min(ways, key=lambda way: way[0])
     heights_left = [(c - cost, way.beads[me, Z]) for c, way in ways if abs(way.beads[me, Z] - best.beads[me, Z]) > OTHER_HEIGHT_UM]
@@ -170,6 +198,25 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
     beads, fitted = state.beads.copy(), best.beads + corner
     beads[near] = fitted[: len(near)]
     return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes), (z, worse)
+
+
+def _around(model: FrameModel, state: State, bead: int) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
+    """Model of the square around `bead`, all else being known; the state in it of the beads near, their numbers, and its corner.
+
+    Beads of the model are the frame's less the corner, a row of parameters.
+    """
+    pixel, half = model.psf.pixel_size_um, model.psf.radius_px
+    x, y = state.beads[bead, :2]
+    near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < NEAR_UM)
+    known = state.expected.copy()
+    for neighbour in near:
+        own, i, j = model.own_image(state, neighbour)
+        known[i, j] -= own
+    top, left = max(0, int(y / pixel) - half), max(0, int(x / pixel) - half)
+    window = slice(top, int(y / pixel) + half + 1), slice(left, int(x / pixel) + half + 1)
+    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known[window], 0.01))
+    corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
+    return local, local.state(state.beads[near] - corner, np.empty(0)), near, corner
 
 
 def _covariance(model: FrameModel, state: State) -> np.ndarray:

@@ -22,9 +22,9 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
     Each deviation counts where it exceeds both its bootstrap error, at `significance` shared by all tests (Bonferroni), and a size below
     which it would not matter.
     """
-    lacking = _lacking(measurement, found, settings)
-    if lacking:
-        return "insufficient", lacking
+    reasons = lacking(measurement, found, settings)
+    if reasons:
+        return "insufficient", reasons
     z = -ndtri(settings["significance"] / (2 * TESTS))
     reasons, cut = _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z)
     if cut:  # what is left of the steps says nothing of the motion
@@ -46,7 +46,7 @@ def _sd(replicates) -> float:
     return float(np.std(finite)) if finite.size else np.nan
 
 
-def _lacking(measurement, found, settings) -> list[str]:
+def lacking(measurement, found, settings) -> list[str]:
     """Reasons why the tracks do not allow a verdict."""
     used = int(measurement.sums.used.min())
     if measurement.n_tracks == 0:

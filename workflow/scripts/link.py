@@ -6,12 +6,12 @@ start(snakemake)
 
 import pandas as pd
 
-from defocus3d import linking, tables
+from defocus3d import linking, search_range, tables
 from defocus3d.diffusion import expected_um2_s
 
 settings, acquisition = snakemake.params.linking, snakemake.params.acquisition
 localizations = pd.read_parquet(snakemake.input.localizations)
-range_um = linking.resolve_range_um(
+range_um = search_range.resolve_range_um(
     settings["search_range_um"], localizations, expected_um2_s(acquisition)[0], acquisition["frame_interval_s"]
 )
 tracks = linking.link_tracks(localizations, range_um, settings["memory_frames"], settings["min_track_frames"])
