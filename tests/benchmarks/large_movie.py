@@ -9,6 +9,7 @@ Prints the memory (resident, MB) when a tenth of the frames is read and at the e
 import argparse
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from defocus3d import tables
 from defocus3d.camera import Camera
 from defocus3d.localization import Calibration, Localizer, localize_movie
 from defocus3d.psf import PSF
@@ -68,11 +70,13 @@ def main():
     localizer.locate(movie.read(0, 2), None, given.threads)  # compiles
     movie.memory_mb.clear()
     start = time.perf_counter()
-    table, _ = localize_movie(localizer, movie, {"axial_scale": 1.0}, {"refine": given.refine, "batch_frames": 16}, given.threads)
+    settings = {"refine": given.refine, "batch_frames": 16}
+    with tempfile.TemporaryDirectory() as folder, tables.writing(f"{folder}/localizations.parquet", tables.LOCALIZATION_COLUMNS) as take:
+        info = localize_movie(localizer, movie, {"axial_scale": 1.0}, settings, take, given.threads)
     taken = time.perf_counter() - start
     first, last = (movie.memory_mb[mark] for mark in sorted(movie.memory_mb))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{given.frames} frames of {given.size} × {given.size}, refine {given.refine}, {len(table) / given.frames:.0f} localizations a frame")
+    print(f"{given.frames} frames of {given.size} × {given.size}, refine {given.refine}, {info['n_localizations'] / given.frames:.0f} localizations a frame")
     print(f"memory {first:.0f} MB at a tenth, {last:.0f} MB at the end ({last / first:.3f}), peak {peak:.0f} MB")
     print(f"{given.frames / taken:.2f} frames/s, generating them included")
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from optics import gaussian_psf
 
-from defocus3d import cnn, fcn, models
+from defocus3d import cnn, fcn, models, tables
 from defocus3d.camera import Camera
 from defocus3d.card import Card
-from defocus3d.localization import Localizer, doubles
+from defocus3d.localization import Localizer, doubles, localize_movie
 from defocus3d.training import learning_rate
 
 PIXEL_UM = 0.1
@@ -89,9 +89,47 @@ def test_the_less_probable_of_two_answers_is_the_double():
 def test_a_movie_beyond_the_training_is_told(photons, background, blur_um, told):
     card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.05)
     localizer = Localizer(SimpleNamespace(card=card), None, replace(gaussian_psf(), blur_um=blur_um), Camera(), None)
-    table = pd.DataFrame({"photons": [photons] * 4 + [10**6], "flag": [0] * 4 + [8]})
-    warnings = localizer.untrained(table, [background] * 3)
+    warnings = localizer.untrained([(photons, photons)] * 2, [background] * 3)
     assert len(warnings) == len(told) and all(warning.startswith(start) for warning, start in zip(warnings, told))
+
+
+class FrameByFrame(Localizer):
+    """One good bead in each image, as bright as the image's first pixel, and one that is flagged."""
+
+    def locate(self, images_e, beads, threads=2):
+        rows = {name: np.ones(2 * len(images_e), kind) for name, kind in tables.LOCALIZATION_COLUMNS.items()}
+        frame = np.repeat(np.arange(len(images_e)), 2)
+        return pd.DataFrame(rows | {"frame": frame, "photons": images_e[frame, 0, 0], "flag": np.tile([0, 8], len(images_e))})
+
+
+def test_a_movie_is_given_away_batch_by_batch():
+    card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (0.5, 80.0), (0.005, 0.3), 0.05)
+    calibration = SimpleNamespace(axial_range_um=(-1.0, 1.0))
+    localizer = FrameByFrame(SimpleNamespace(card=card), None, gaussian_psf(), Camera(), calibration)
+    images = np.ones((7, 5, 6))
+    images[:, 0, 0] = 300 + np.arange(7)
+    movie, parts = Movie(images), []
+    info = localize_movie(localizer, movie, {"axial_scale": 0.5}, {"refine": "none", "batch_frames": 3}, parts.append)
+    assert [len(part) for part in parts] == [6, 6, 2] and movie.largest == 3
+    table = pd.concat(parts)
+    assert table["frame"].tolist() == np.repeat(np.arange(7), 2).tolist()
+    assert (table[["z_um", "sigma_z_um", "other_z_um"]] == 0.5).all(axis=None) and (table["x_um"] == 1).all()
+    assert (info["n_frames"], info["n_localizations"], info["n_good"], info["axial_range_um"]) == (7, 14, 7, [-0.5, 0.5])
+    assert len(info["warnings"]) == 1 and info["warnings"][0].startswith("brightness of about 30")
+
+
+class Movie:
+    """What is read of `images`, and how many at most at a time."""
+
+    def __init__(self, images):
+        self.images, self.shape, self.largest = images, images.shape[1:], 0
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, start, stop):
+        self.largest = max(self.largest, stop - start)
+        return self.images[start:stop]
 
 
 def test_learning_rate_rises_then_falls():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -217,12 +218,14 @@ class Localizer:
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
         return tables.conform(table.assign(flag=flag.astype(int)), tables.LOCALIZATION_COLUMNS)
 
-    def untrained(self, table: pd.DataFrame, levels: list[float]) -> list[str]:
-        """In what a movie differs from what the networks were trained for; one sentence each. `levels`: medians of frames in e."""
+    def untrained(self, photons: list, levels_e: list[float]) -> list[str]:
+        """In what a movie differs from what the networks were trained for; one sentence each.
+
+        Of each batch: the quartiles (lower, upper) of its beads' `photons`, unless it has none, and the median of its images.
+        """
         card = self.fcn.card
-        good = table[table["flag"] == 0]
-        seen = [("brightness", "photons", card.photons, good["photons"].quantile([0.25, 0.75]) if len(good) else [])]
-        seen.append(("background", "background_e", card.background_e, pd.Series(levels).quantile([0.25, 0.75])))
+        seen = [("brightness", "photons", card.photons, np.median(photons, axis=0) if photons else [])]
+        seen.append(("background", "background_e", card.background_e, np.quantile(levels_e, [0.25, 0.75])))
         out = card.warnings(self.camera, self.psf.blur_um)
         for what, key, (low, high), quartiles in seen:
             outside = [value for value in quartiles if not 0.8 * low <= value <= 1.25 * high]
@@ -245,8 +248,8 @@ def doubles(table: pd.DataFrame) -> np.ndarray:
     return repeated
 
 
-def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: dict, threads: int = 2) -> tuple[pd.DataFrame, dict]:
-    """Localizations of a whole movie, and what is worth knowing of it.
+def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: dict, take: Callable, threads: int = 2) -> dict:
+    """Localize a whole movie; what is worth knowing of it.
 
     Parameters
     ----------
@@ -257,11 +260,14 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
         Row of the sheet; `axial_scale` multiplies z and its uncertainty.
     settings : dict
         `refine`, `batch_frames`.
+    take : callable
+        Is given the localizations of each batch, a DataFrame with `tables.LOCALIZATION_COLUMNS`; nothing here keeps them.
 
     Returns
     -------
-    DataFrame with `tables.LOCALIZATION_COLUMNS`, and a dict with `n_frames`, `shape`, `pixel_size_um`, `axial_range_um` (after the
-    axial scale), `population` (typical brightness of a bead and so on; None without refinement) and `warnings`.
+    dict
+        `n_frames`, `n_localizations`, `n_good`, `shape`, `pixel_size_um`, `axial_range_um` (after the axial scale), `population` (typical
+        brightness of a bead and so on; None without refinement) and `warnings`.
     """
     size = settings["batch_frames"]
     beads = None
@@ -269,16 +275,19 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
         spread = np.unique(np.linspace(0, len(frames) - 1, POPULATION_FRAMES).astype(int))
         beads = localizer.population(np.concatenate([frames.read(k, k + 1) for k in spread]), threads)
         logger.info("beads of %.0f photoelectrons, give or take %.0f", beads.photons, beads.photons_sd)
-    parts, levels = [], []
+    scale, photons, levels_e, counts = acquisition["axial_scale"], [], [], np.zeros(2, np.int64)
     for first in batches(len(frames), size, "frame"):
         images = frames.read(first, min(first + size, len(frames)))
         part = localizer.locate(images, beads, threads)
-        parts.append(part.assign(frame=part["frame"] + first))
-        levels.append(float(np.median(images)))
-    table = tables.conform(pd.concat(parts, ignore_index=True), tables.LOCALIZATION_COLUMNS)
-    scale = acquisition["axial_scale"]
-    table[["z_um", "sigma_z_um", "other_z_um"]] *= scale
-    info = {"n_frames": len(frames), "shape": list(frames.shape), "pixel_size_um": localizer.psf.pixel_size_um,
-            "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
-            "population": beads and asdict(beads), "warnings": localizer.untrained(table, levels)}  # fmt: skip
-    return table, info
+        part["frame"] += first
+        part[["z_um", "sigma_z_um", "other_z_um"]] *= scale
+        take(part)
+        good = part["flag"] == 0
+        counts += len(part), good.sum()
+        levels_e.append(float(np.median(images)))
+        if good.any():
+            photons.append(part.loc[good, "photons"].quantile([0.25, 0.75]))
+    n_all, n_good = counts.tolist()
+    return {"n_frames": len(frames), "n_localizations": n_all, "n_good": n_good, "shape": list(frames.shape),
+            "pixel_size_um": localizer.psf.pixel_size_um, "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
+            "population": beads and asdict(beads), "warnings": localizer.untrained(photons, levels_e)}  # fmt: skip

@@ -1,12 +1,17 @@
 """The result tables: their columns, and writing them whole or not at all."""
 
+from contextlib import contextmanager
 from enum import IntFlag
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from defocus3d.files import whole
+
+ROWS_HELD = 50_000  # of a table that is written bit by bit
 
 LOCALIZATION_COLUMNS = {
     "frame": np.int64,
@@ -56,3 +61,26 @@ def write(table: pd.DataFrame, path) -> None:
             table.to_parquet(aside, index=False)
         else:
             table.to_csv(aside, index=False)
+
+
+@contextmanager
+def writing(path, columns: dict):
+    """A function that takes the parts of a table with `columns`; the file at `path`, parquet, has them all when the block ends.
+
+    Few rows are held in memory at a time, so that it does not grow with the table. Written aside as `write` does.
+    """
+    schema, held = pa.Schema.from_pandas(empty(columns), preserve_index=False), []
+    with whole(path) as aside, parquet.ParquetWriter(aside, schema) as file:
+
+        def flush():
+            file.write_table(pa.Table.from_pandas(pd.concat(held, ignore_index=True), schema, preserve_index=False))
+            held.clear()
+
+        def take(part: pd.DataFrame):
+            held.append(conform(part, columns))
+            if sum(map(len, held)) >= ROWS_HELD:
+                flush()
+
+        yield take
+        if held:
+            flush()

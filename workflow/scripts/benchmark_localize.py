@@ -6,6 +6,8 @@ log = start(snakemake)
 
 import json
 
+import pandas as pd
+
 from defocus3d import files, tables
 from defocus3d.benchmark.runs import run
 from defocus3d.benchmark.sets import data_sets
@@ -21,9 +23,10 @@ settings = {"refine": snakemake.params.refine, "batch_frames": 16}
 
 
 def locate(name):
-    localizer = Localizer(*networks, psf.blurred(snakemake.params.blur_um[name]), Camera(), calibration)
+    localizer, parts = Localizer(*networks, psf.blurred(snakemake.params.blur_um[name]), Camera(), calibration), []
     with open_frames(movies[name], localizer.camera) as frames:
-        return localize_movie(localizer, frames, {"axial_scale": 1.0}, settings, threads=snakemake.threads)[0]
+        localize_movie(localizer, frames, {"axial_scale": 1.0}, settings, parts.append, snakemake.threads)
+    return pd.concat(parts, ignore_index=True)
 
 
 found, speed = run(locate, list(movies))

@@ -16,10 +16,12 @@ row, settings = snakemake.params.acquisition, snakemake.params.localization
 calibration = Calibration.load(snakemake.input.calibration)
 networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
 localizer = Localizer(*networks, PSF.load(snakemake.input.psf).blurred(snakemake.params.blur_um), Camera.of(row), calibration)
-with open_frames(row["path"], localizer.camera) as frames:
-    table, info = localize_movie(localizer, frames, row, settings, threads=snakemake.threads)
-tables.write(table, snakemake.output.localizations)
+with (
+    open_frames(row["path"], localizer.camera) as frames,
+    tables.writing(snakemake.output.localizations, tables.LOCALIZATION_COLUMNS) as take,
+):
+    info = localize_movie(localizer, frames, row, settings, take, snakemake.threads)
 files.write(snakemake.output.info, json.dumps(info, indent=1))
-log.info("%d localizations, %d of them good, in %d frames", len(table), (table["flag"] == 0).sum(), info["n_frames"])
+log.info("%d localizations, %d of them good, in %d frames", info["n_localizations"], info["n_good"], info["n_frames"])
 for warning in info["warnings"]:
     log.warning(warning)
