@@ -100,10 +100,9 @@ OF_TRAINED_OPTICS = [
     *trained.FILES,
     *(file for file in OF_OPTICS if file.startswith("figures/")),
 ]
-# of the pictures only the last, since one job makes all
+# not all: what one job makes is whole or not there, and lists of a thousand movies are long
 OF_ACQUISITION = [
     "localizations.parquet",
-    "localization.json",
     "tracks.parquet",
     "msd.csv",
     "brownian.json",
