@@ -309,10 +309,10 @@ def brownian_check(
     measurement = Measurement.of(tracks, window, range_um, axes, max(settings["msd_lags"], LAGS))
     found = estimates(measurement, experiment) | _whereabouts(measurement, experiment, settings["wall_z_um"])
     replicates = bootstrap(measurement, experiment, found, settings["bootstrap"], seed)
-    sensitivity = {}
-    if not lacking(measurement, found, settings):  # else there is nothing to judge
+    sensitivity, verdict, reasons = {}, "insufficient", lacking(measurement, found, settings)
+    if not reasons:
         sensitivity = range_sensitivity(tracks, localizations, experiment, range_um, relink, window)
-    verdict, reasons = judge(measurement, found, replicates, sensitivity, experiment, settings, range_um)
+        verdict, reasons = judge(measurement, found, replicates, sensitivity, experiment, settings, range_um)
     results = _results(measurement, found, replicates, sensitivity, experiment)
     results |= {"search_range_um": range_um, "verdict": verdict, "reasons": reasons}
     return msd_table(found, replicates, measurement, experiment).head(settings["msd_lags"]), finite_json(results)

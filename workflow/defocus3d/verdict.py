@@ -17,14 +17,11 @@ FEWEST_KEPT_VARIANCE = 0.8  # less than this share of a step's variance within t
 
 
 def judge(measurement, found, replicates, sensitivity, experiment, settings, range_um) -> tuple[str, list[str]]:
-    """"consistent", "inconsistent" or "insufficient", and the reasons in plain words.
+    """"consistent" or "inconsistent", and the reasons in plain words, of tracks to which nothing is `lacking`.
 
     Each deviation counts where it exceeds both its bootstrap error, at `significance` shared by all tests (Bonferroni), and a size below
     which it would not matter.
     """
-    reasons = lacking(measurement, found, settings)
-    if reasons:
-        return "insufficient", reasons
     z = -ndtri(settings["significance"] / (2 * TESTS))
     reasons, cut = _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z)
     if cut:  # what is left of the steps says nothing of the motion
