@@ -24,7 +24,7 @@ def locked(lock: Path) -> dict[str, str]:
 
 
 def write_channels(folder: Path, lock: Path) -> None:
-    """Write the channels, and pip's constraints, into `folder`."""
+    """Write the channels into `folder`."""
     versions = locked(lock)
     offered = {ON_CONDA.get(name, name): version for name, version in versions.items()}
     offered["python"] = "{}.{}.{}".format(*sys.version_info)
@@ -38,4 +38,3 @@ def write_channels(folder: Path, lock: Path) -> None:
         (folder / channel / "noarch").mkdir(parents=True)
         index = {"info": {"subdir": "noarch"}, "packages": packages, "packages.conda": {}, "repodata_version": 1}
         (folder / channel / "noarch" / "repodata.json").write_text(json.dumps(index))
-    (folder / "constraints.txt").write_text("".join(f"{name}=={version}\n" for name, version in versions.items()))

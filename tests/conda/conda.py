@@ -1,8 +1,9 @@
 """A stand-in for conda, with the few commands that Snakemake calls, where conda's public channels cannot be reached.
 
 The env file is solved by conda's own rules (py-rattler) against a local channel that offers what requirements.lock has. What was
-solved for is then put into a virtual environment: Python as a copy of this one, all else from PyPI under its name there. In it, a
-file of the workflow can import nothing but what the env file names (see `guard.py`).
+solved for, and what it depends on, is then put into a virtual environment: the files are those that pip installed beside this
+Python, by links, which takes seconds where installing them once more takes minutes. In it, a file of the workflow can import nothing
+but what the env file names (see `guard.py`).
 
 Usage: conda.py --channel FOLDER, then conda's own arguments.
 """
@@ -10,14 +11,16 @@ Usage: conda.py --channel FOLDER, then conda's own arguments.
 import asyncio
 import json
 import shutil
-import subprocess
 import sys
 import venv
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import rattler
 import yaml
 from channel import on_pypi
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 
@@ -46,13 +49,33 @@ def create(environment: dict, prefix: Path, channel: Path) -> None:
     if python != "{}.{}.{}".format(*sys.version_info):
         sys.exit(f"solved for Python {python}, which this is not")
     venv.create(prefix, with_pip=False, symlinks=True)
-    packages = [f"{on_pypi(name)}=={version}" for name, version in versions.items()]
-    pip = [sys.executable, "-m", "pip", "--python", prefix / "bin" / "python", "--disable-pip-version-check", "--no-input", "--quiet"]
-    # without compiling, which takes as long as all the rest; modules that are used are compiled when they are
-    subprocess.run([*pip, "install", "--no-compile", "--constraint", channel / "constraints.txt", *packages], check=True)
     (site_packages,) = prefix.glob("lib/python*/site-packages")
+    for distribution in with_dependencies([Requirement(f"{on_pypi(name)}=={version}") for name, version in versions.items()]):
+        for file in distribution.files:
+            link = site_packages / file
+            if ".." not in file.parts and not link.is_symlink():  # not commands, which no rule calls; a file that two have, once
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.locate())
     shutil.copy(HERE / "guard.py", site_packages / "sitecustomize.py")
     (prefix / "named.json").write_text(json.dumps([on_pypi(name) for name in versions]))
+
+
+def with_dependencies(wanted: list[Requirement]) -> list[Distribution]:
+    """The installed distributions of `wanted` and of all that they need. Exits where another version is installed, or none."""
+    found, seen = {}, set()
+    while wanted:
+        requirement = wanted.pop()
+        name, extras = canonicalize_name(requirement.name), requirement.extras or {""}
+        if name not in found:
+            found[name] = distribution(name)
+        if not requirement.specifier.contains(found[name].version, prereleases=True):
+            sys.exit(f"{requirement} is wanted, and {found[name].version} installed")
+        for needed in map(Requirement, found[name].requires or []):
+            for extra in extras:
+                if (name, str(needed), extra) not in seen and (needed.marker is None or needed.marker.evaluate({"extra": extra})):
+                    seen.add((name, str(needed), extra))
+                    wanted.append(needed)
+    return list(found.values())
 
 
 if __name__ == "__main__":

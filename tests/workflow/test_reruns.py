@@ -1,6 +1,5 @@
 """What runs again after a change: all that depends on it, and nothing else."""
 
-import shutil
 import time
 
 import pandas as pd
@@ -109,16 +108,3 @@ def test_a_failed_and_mended_run_leaves_no_old_result(tiny):
     assert {"link", "diffusion", "summarize", "report"} <= set(tiny.planned())
     tiny.run()
     assert tiny.planned() == {}
-
-
-def test_the_same_seed_gives_the_same_tables(finished, tiny):
-    shutil.rmtree(tiny.result(""))
-    shutil.rmtree(tiny.folder / ".snakemake")
-    tiny.run()
-    paths = [path.relative_to(finished.result("")) for path in finished.result("").rglob("*")]
-    tables = [path for path in paths if path.suffix in (".csv", ".parquet") and path.name not in ("training.csv", "fcn_training.csv")]
-    assert len(tables) >= 9
-    different = [str(path) for path in tables if finished.result(path).read_bytes() != tiny.result(path).read_bytes()]
-    assert not different
-    curves = [pd.read_csv(run.result("optics/water/training.csv")).drop(columns="elapsed_s") for run in (finished, tiny)]
-    pd.testing.assert_frame_equal(*curves, check_exact=True)

@@ -71,9 +71,10 @@ class Workspace:
 
 
 def copy_of_the_workflow(folder: Path) -> Path:
+    """With what is compiled already: Numba takes a minute on a slow machine, and keeps it beside the source, by its time and size."""
     shutil.copy(ROOT / "Snakefile", folder)
     for part in ("workflow", "envs", "profiles"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, folder / part)
     return folder
 
 
