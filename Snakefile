@@ -43,6 +43,8 @@ rule all:
     default_target: True
     input:
         "results/report.html",
+        "results/summary.csv",
+        "results/manifest.json",
         of_every_optics,
         of_every_movie(*OF_ACQUISITION),
         exports(),

@@ -61,7 +61,7 @@ def create(environment: dict, prefix: Path, channel: Path) -> None:
 
 
 def with_dependencies(wanted: list[Requirement]) -> list[Distribution]:
-    """The installed distributions of `wanted` and of all that they need. Exits where another version is installed, or none."""
+    """The installed distributions of `wanted` and of all that they need. Exits where another version is installed."""
     found, seen = {}, set()
     while wanted:
         requirement = wanted.pop()

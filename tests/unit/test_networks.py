@@ -89,7 +89,7 @@ def test_the_less_probable_of_two_answers_is_the_double():
 def test_a_movie_beyond_the_training_is_told(photons, background, blur_um, told):
     card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.05)
     localizer = Localizer(SimpleNamespace(card=card), None, replace(gaussian_psf(), blur_um=blur_um), Camera(), None)
-    warnings = localizer.untrained([(photons, photons)] * 2, [background] * 3)
+    warnings = localizer.untrained(np.array([photons, photons]), [background] * 3)
     assert len(warnings) == len(told) and all(warning.startswith(start) for warning, start in zip(warnings, told))
 
 
@@ -99,7 +99,8 @@ class FrameByFrame(Localizer):
     def locate(self, images_e, beads, threads=2):
         rows = {name: np.ones(2 * len(images_e), kind) for name, kind in tables.LOCALIZATION_COLUMNS.items()}
         frame = np.repeat(np.arange(len(images_e)), 2)
-        return pd.DataFrame(rows | {"frame": frame, "photons": images_e[frame, 0, 0], "flag": np.tile([0, 8], len(images_e))})
+        photons = images_e[frame, 0, 0] * np.tile([1, 1e6], len(images_e))
+        return pd.DataFrame(rows | {"frame": frame, "photons": photons, "flag": np.tile([0, 8], len(images_e))})
 
 
 def test_a_movie_is_given_away_batch_by_batch():
@@ -115,7 +116,21 @@ def test_a_movie_is_given_away_batch_by_batch():
     assert table["frame"].tolist() == np.repeat(np.arange(7), 2).tolist()
     assert (table[["z_um", "sigma_z_um", "other_z_um"]] == 0.5).all(axis=None) and (table["x_um"] == 1).all()
     assert (info["n_frames"], info["n_localizations"], info["n_good"], info["axial_range_um"]) == (7, 14, 7, [-0.5, 0.5])
-    assert len(info["warnings"]) == 1 and info["warnings"][0].startswith("brightness of about 30")
+    assert len(info["warnings"]) == 1 and 297 < brightness_told(info["warnings"][0]) < 309
+
+
+def test_beads_that_bleach_below_what_was_trained_for_are_told():
+    card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (0.5, 80.0), (0.005, 0.3), 0.05)
+    localizer = FrameByFrame(SimpleNamespace(card=card), None, gaussian_psf(), Camera(), SimpleNamespace(axial_range_um=(-1.0, 1.0)))
+    images = np.ones((81, 5, 6))
+    images[:, 0, 0] = np.geomspace(4000, 400, 81)
+    settings = {"refine": "none", "batch_frames": 4}
+    (warning,) = localize_movie(localizer, Movie(images), {"axial_scale": 1.0}, settings, lambda part: None)["warnings"]
+    assert brightness_told(warning) == pytest.approx(np.quantile(images[:, 0, 0], 0.25), rel=0.03)
+
+
+def brightness_told(warning: str) -> float:
+    return float(warning.removeprefix("brightness of about ").partition(" ")[0])
 
 
 class Movie:

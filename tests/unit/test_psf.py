@@ -5,7 +5,8 @@ import pytest
 from optics import PIXEL_UM, gaussian_image, gaussian_psf
 
 from defocus3d.camera import Camera
-from defocus3d.psf import PSF, crlb, gradients, precision_limit
+from defocus3d.psf import PSF, crlb, precision_limit
+from defocus3d.rendering import gradients
 
 
 @pytest.mark.parametrize("x, y, z", [(1.6, 1.6, 0.0), (1.537, 1.671, -0.83), (1.65, 1.55, 0.456)])

@@ -245,6 +245,7 @@ BAD = {
     "NaN in the config": (spoil_config(camera={"offset_adu": float("nan")}), "camera.offset_adu: `nan`", "a number"),
     "infinity in the config": (spoil_config(axial_range_um=[-float("inf"), 1]), "axial_range_um", "two numbers [low, high]"),
     "unknown choice": (spoil_config(training={"preset": "fast"}), "training.preset: `fast`", "`quick` or `full`"),
+    "full, and the demo's steps": (spoil_config(training={"preset": "full", "cnn_steps": 2000}), "training.cnn_steps: 2000", "take the line out"),
     "neither auto nor a range": (spoil_config(axial_range_um="automatic"), "axial_range_um: `automatic`", "`auto`, or two numbers"),
     "range the wrong way round": (spoil_config(axial_range_um=[1, -1]), "axial_range_um: `[1, -1]`", "low below high"),
     "the same in a section": (spoil_config(training={"photons": [9, 9]}), "training.photons: `[9, 9]`", "low below high"),

@@ -93,6 +93,12 @@ def test_a_changed_caption_makes_the_report_again(tiny):
     assert tiny.planned() == {"report": 1}
 
 
+@pytest.mark.parametrize(("path", "rule"), [("summary.csv", "summarize"), ("manifest.json", "manifest")])
+def test_what_a_killed_job_did_not_make_is_made_though_the_report_is_there(tiny, path, rule):
+    tiny.result(path).unlink()
+    assert {rule, "report"} <= set(tiny.planned())
+
+
 def test_a_failed_and_mended_run_leaves_no_old_result(tiny):
     script = tiny.tree / "workflow" / "scripts" / "link.py"
     good = script.read_text()

@@ -23,6 +23,7 @@ CONFIG = {
         "scenes": 150,
         "scene_size_px": 64,
         "held_out_scenes": 30,
+        "density_per_um2": [0.01, 0.1],
         "photons": [3000, 20000],
         "background_e": [10, 40],
         "fcn_steps": 250,

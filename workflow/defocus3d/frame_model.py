@@ -7,7 +7,8 @@ import numpy as np
 
 from defocus3d.camera import Camera
 from defocus3d.population import Population
-from defocus3d.psf import PSF, write_gradients
+from defocus3d.psf import PSF
+from defocus3d.rendering import pictures_of
 
 GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
 LEAST_PHOTONS = 20.0
@@ -71,7 +72,7 @@ class FrameModel:
         knots = self.psf.knots_of(beads[:, Z])[0]
         blur = 0.5 * (self.psf.blur_um / pixel) ** 2
         reach = self.psf.reach_px(beads[:, Z])
-        pictures = _pictures(self.psf.single, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected)
+        pictures = pictures_of(self.psf.single, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected)
         expected = np.maximum(expected, 0.01)
         return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
 
@@ -171,37 +172,6 @@ def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
         if gain < CONVERGED * max(count, 1):
             break
     return state
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _pictures(coefficients, beads, knots, corners, reach, size, pixel, blur, expected):
-    """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
-
-    Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself. Others are
-    written within the beads' `reach` only.
-    """
-    rows, columns = expected.shape
-    half = size // 2
-    out = np.empty((len(beads), 5, size, size), np.float32)
-    image = np.empty((size, size), np.float32)
-    for a in range(len(beads)):
-        top, left = corners[a]
-        unit = out[a, 3]
-        write_gradients(unit, out[a], coefficients, beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half, knots[a], reach[a])
-        first, last = max(half - reach[a], 1), min(half + reach[a] + 1, size - 1)
-        out[a, 4, half - reach[a] : half + reach[a] + 1, half - reach[a] : half + reach[a] + 1] = 0
-        if blur > 0:
-            image[:] = unit
-            strength = np.float32(beads[a, 4])
-            for i in range(first, last):
-                for j in range(first, last):
-                    around = image[i - 1, j] + image[i + 1, j] + image[i, j - 1] + image[i, j + 1]
-                    out[a, 4, i, j] = blur * (around - 4 * image[i, j])
-                    unit[i, j] += strength * out[a, 4, i, j]
-        for i in range(max(0, -top), min(size, rows - top)):
-            for j in range(max(0, -left), min(size, columns - left)):
-                expected[top + i, left + j] += beads[a, 3] * unit[i, j]
-    return out
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

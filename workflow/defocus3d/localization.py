@@ -33,6 +33,7 @@ MISFIT = 2.0  # mean squared residual over variance from which the PSF does not 
 LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
 LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be right
 POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, from which the brightness of its beads is measured
+PHOTON_EDGES = np.geomspace(1.0, 1e8, 1853)  # a percent apart: quartiles of a movie of any length in little memory
 SIGMAS = ["sigma_x_um", "sigma_y_um", "sigma_z_um"]
 CERTAIN = 3.0  # log odds of beads that count in it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
@@ -145,6 +146,8 @@ class Localizer:
     def fitted(self, images_e: np.ndarray, beads: Population, threads: int = 2) -> pd.DataFrame:
         """Beads of the joint fits that start from the networks' answers, as the fits state them; `network` is the FCN's probability."""
         found = self.networks(images_e, min(CONTEXT_PROBABILITY, self.calibration.threshold))
+        # the more probable first: of a bead that was proposed twice, the fit keeps the first
+        found = found.sort_values(["frame", "probability"], ascending=[True, False], kind="stable", ignore_index=True)
         return self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
 
     def judged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
@@ -218,13 +221,14 @@ class Localizer:
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
         return tables.conform(table.assign(flag=flag.astype(int)), tables.LOCALIZATION_COLUMNS)
 
-    def untrained(self, photons: list, levels_e: list[float]) -> list[str]:
+    def untrained(self, photons: np.ndarray, levels_e: list[float]) -> list[str]:
         """In what a movie differs from what the networks were trained for; one sentence each.
 
-        Of each batch: the quartiles (lower, upper) of its beads' `photons`, unless it has none, and the median of its images.
+        `photons`: the quartiles (lower, upper) of its beads' brightness, none of a movie without beads. `levels_e`: the median of each
+        batch of its images.
         """
         card = self.fcn.card
-        seen = [("brightness", "photons", card.photons, np.median(photons, axis=0) if photons else [])]
+        seen = [("brightness", "photons", card.photons, photons)]
         seen.append(("background", "background_e", card.background_e, np.quantile(levels_e, [0.25, 0.75])))
         out = card.warnings(self.camera, self.psf.blur_um)
         for what, key, (low, high), quartiles in seen:
@@ -275,7 +279,8 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
         spread = np.unique(np.linspace(0, len(frames) - 1, POPULATION_FRAMES).astype(int))
         beads = localizer.population(np.concatenate([frames.read(k, k + 1) for k in spread]), threads)
         logger.info("beads of %.0f photoelectrons, give or take %.0f", beads.photons, beads.photons_sd)
-    scale, photons, levels_e, counts = acquisition["axial_scale"], [], [], np.zeros(2, np.int64)
+    scale, levels_e, counts = acquisition["axial_scale"], [], np.zeros(2, np.int64)
+    photons = np.zeros(len(PHOTON_EDGES) - 1, np.int64)
     for first in batches(len(frames), size, "frame"):
         images = frames.read(first, min(first + size, len(frames)))
         part = localizer.locate(images, beads, threads)
@@ -285,9 +290,15 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
         good = part["flag"] == 0
         counts += len(part), good.sum()
         levels_e.append(float(np.median(images)))
-        if good.any():
-            photons.append(part.loc[good, "photons"].quantile([0.25, 0.75]))
+        photons += np.histogram(np.clip(part["photons"][good], PHOTON_EDGES[0], PHOTON_EDGES[-1]), PHOTON_EDGES)[0]
     n_all, n_good = counts.tolist()
     return {"n_frames": len(frames), "n_localizations": n_all, "n_good": n_good, "shape": list(frames.shape),
             "pixel_size_um": localizer.psf.pixel_size_um, "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
-            "population": beads and asdict(beads), "warnings": localizer.untrained(photons, levels_e)}  # fmt: skip
+            "population": beads and asdict(beads), "warnings": localizer.untrained(_quartiles(photons), levels_e)}  # fmt: skip
+
+
+def _quartiles(counts: np.ndarray) -> np.ndarray:
+    """Lower and upper quartile of what was counted between `PHOTON_EDGES`, good to a percent; empty where nothing was."""
+    total = np.cumsum(counts)
+    bins = np.searchsorted(total, [0.25 * total[-1], 0.75 * total[-1]])
+    return np.sqrt(PHOTON_EDGES[bins] * PHOTON_EDGES[bins + 1]) if total[-1] else np.empty(0)

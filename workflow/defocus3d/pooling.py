@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, shift
 
 from defocus3d.beads import Stack, assign_roles, candidates, footprint, judge, reject_odd, territory
-from defocus3d.psf import PSF, gradients
+from defocus3d.psf import PSF
+from defocus3d.rendering import gradients, normal_equations
 
 KNOT_STEP_UM = 0.1  # planes of the PSF lie no closer: well below the depth of field of any objective, and it averages noise
 AUTO_MARGIN_UM = 0.3  # an axial range of `auto` ends this far within what the stacks cover
@@ -80,7 +80,7 @@ def register(data, stage_um, variance, mask, psf: PSF, start, steps: int = 6) ->
         x, y, focus, photons, extra = place
         z = stage_um - focus
         inside = np.flatnonzero((z >= low) & (z <= high))
-        normal, gradient, misfit, power = _normal_equations(
+        normal, gradient, misfit, power = normal_equations(
             psf.coefficients, x, y, psf.knots_of(z[inside])[0], inside, data, variance, mask, photons, extra, psf.z_step_um
         )
         step = np.linalg.lstsq(normal, gradient, rcond=1e-10)[0]
@@ -88,32 +88,6 @@ def register(data, stage_um, variance, mask, psf: PSF, start, steps: int = 6) ->
         if abs(step[:2]).max() < 1e-3 and abs(step[2]) < 1e-4:
             break
     return place, float(np.sqrt(misfit / max(power, 1e-30)))
-
-
-@numba.njit(nogil=True, cache=True)
-def _normal_equations(coefficients, x, y, knots, planes, data, variance, mask, photons, extra, z_step_um):
-    """Curvature and gradient of the weighted squares for (x, y, focus, photons, extra); summed squares of misfit and of model."""
-    size = data.shape[1]
-    normal, gradient, row = np.zeros((5, 5)), np.zeros(5), np.ones(5)
-    misfit, power = 0.0, 0.0
-    for k in range(len(knots)):
-        unit = gradients(coefficients, x, y, knots[k], size)
-        for i in range(size):
-            for j in range(size):
-                if mask[i, j]:
-                    row[0] = photons * unit[1, i, j]
-                    row[1] = photons * unit[2, i, j]
-                    row[2] = -photons / z_step_um * unit[3, i, j]
-                    row[3] = unit[0, i, j]
-                    residual = data[planes[k], i, j] - photons * unit[0, i, j] - extra
-                    weight = 1.0 / variance[planes[k], i, j]
-                    misfit += residual * residual
-                    power += (photons * unit[0, i, j]) ** 2
-                    for p in range(5):
-                        gradient[p] += weight * row[p] * residual
-                        for q in range(5):
-                            normal[p, q] += weight * row[p] * row[q]
-    return normal, gradient, misfit, power
 
 
 @dataclass

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numba
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, spline_filter
 
 from defocus3d.camera import Camera
 from defocus3d.files import whole
+from defocus3d.rendering import gradients, render
 
 LIGHT_KEPT = 0.998  # beyond, an image adds nothing to what a fit knows of its bead
 
@@ -125,149 +125,6 @@ class PSF:
         with np.load(path, allow_pickle=False) as file:
             numbers = (float(file[k]) for k in ("pixel_size_um", "z_first_um", "z_step_um"))
             return cls(file["values"].astype(float), *numbers, tuple(float(z) for z in file["axial_range_um"]))
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def _taps(position, count, weights, slopes):
-    """First knot of the four that matter at `position`, with their B-spline weights and derivatives, kept within the array."""
-    first = min(max(int(np.floor(position)) - 1, 0), count - 4)
-    t = position - first - 1.0
-    s = 1.0 - t
-    weights[0] = s * s * s / 6.0
-    weights[1] = (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0
-    weights[2] = (4.0 - 6.0 * s * s + 3.0 * s * s * s) / 6.0
-    weights[3] = t * t * t / 6.0
-    slopes[0] = -s * s / 2.0
-    slopes[1] = -2.0 * t + 1.5 * t * t
-    slopes[2] = 2.0 * s - 1.5 * s * s
-    slopes[3] = t * t / 2.0
-    return first
-
-
-@numba.njit(nogil=True, cache=True)
-def _mirrored_taps(knot, count):
-    """The four of `count` planes that matter at height `knot`, their weights and derivatives; mirrored beyond the ends as the filter assumed."""
-    weights, slopes, planes = np.empty(4), np.empty(4), np.empty(4, np.int64)
-    first = int(np.floor(knot)) - 1
-    t = knot - first - 1.0
-    s = 1.0 - t
-    weights[:] = (s**3 / 6, (4 - 6 * t * t + 3 * t**3) / 6, (4 - 6 * s * s + 3 * s**3) / 6, t**3 / 6)
-    slopes[:] = (-s * s / 2, -2 * t + 1.5 * t * t, 2 * s - 1.5 * s * s, t * t / 2)
-    for k in range(4):
-        p = abs(first + k)
-        planes[k] = 2 * (count - 1) - p if p > count - 1 else p
-    return planes, weights, slopes
-
-
-@numba.njit(nogil=True, cache=True)
-def _mirrored(coefficients, knot):
-    """Planes of coefficients mixed for height `knot`."""
-    planes, weights, _ = _mirrored_taps(knot, len(coefficients))
-    plane = np.zeros(coefficients.shape[1:])
-    for k in range(4):
-        plane += weights[k] * coefficients[planes[k]]
-    return plane
-
-
-@numba.njit(nogil=True, cache=True)
-def render(image, coefficients, x_px, y_px, knots, magnifications, photons):
-    """Add beads to `image`; places in pixels, heights as `PSF.knots_of` gives them, one entry a bead."""
-    rows, columns = image.shape
-    n = coefficients.shape[1]
-    centre = n // 2
-    weights, slopes = np.empty(4), np.empty(4)
-    line = np.empty(n)
-    for b in range(len(x_px)):
-        scale = 1.0 / magnifications[b]
-        reach = (centre - 2) * magnifications[b]
-        plane = _mirrored(coefficients, knots[b])
-        strength = photons[b] * scale * scale
-        left, right = max(0, int(np.ceil(x_px[b] - reach))), min(columns, int(np.floor(x_px[b] + reach)) + 1)
-        taps = np.empty((max(right - left, 0), 4))
-        starts = np.empty(max(right - left, 0), np.int64)
-        for j in range(left, right):
-            starts[j - left] = _taps((j - x_px[b]) * scale + centre, n, weights, slopes)
-            taps[j - left] = weights
-        for i in range(max(0, int(np.ceil(y_px[b] - reach))), min(rows, int(np.floor(y_px[b] + reach)) + 1)):
-            first = _taps((i - y_px[b]) * scale + centre, n, weights, slopes)
-            for m in range(n):
-                line[m] = strength * (weights[0] * plane[first, m] + weights[1] * plane[first + 1, m]
-                                      + weights[2] * plane[first + 2, m] + weights[3] * plane[first + 3, m])  # fmt: skip
-            for j in range(right - left):
-                s = starts[j]
-                image[i, left + j] += (taps[j, 0] * line[s] + taps[j, 1] * line[s + 1]
-                                       + taps[j, 2] * line[s + 2] + taps[j, 3] * line[s + 3])  # fmt: skip
-
-
-@numba.njit(nogil=True, cache=True)
-def gradients(coefficients, dx_px, dy_px, knot, size):
-    """Unit image and its derivatives by x, y (per pixel) and z (per knot), shape (4, size, size).
-
-    The bead lies `dx_px`, `dy_px` from the middle pixel of the square; the square must lie within the PSF's footprint and half a
-    pixel, what is beyond the footprint is 0.
-    """
-    out = np.zeros((4, size, size))
-    write_gradients(out[0], out[1:], coefficients, dx_px, dy_px, knot, size // 2)
-    return out
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach):
-    """Write what `gradients` gives to `image` (size, size) and, within `reach` of its middle pixel, to `slopes` (3 or more, size, size)."""
-    size, n = image.shape[0], coefficients.shape[1]
-    centre, half = n // 2, size // 2
-    kind = coefficients.dtype
-    wx, sx, wy, sy = np.empty(4, kind), np.empty(4, kind), np.empty(4, kind), np.empty(4, kind)
-    position_x = centre - half - dx_px
-    first_x = int(np.floor(position_x)) - 1
-    _taps(position_x - first_x, 8, wx, sx)  # the knots are a pixel apart: one set of weights serves the whole row
-    first_y = int(np.floor(centre - half - dy_px)) - 1
-    _taps(centre - half - dy_px - first_y, 8, wy, sy)
-    planes, weights_z, slopes_z = _mirrored_taps(knot, len(coefficients))
-    wz, sz = weights_z.astype(kind), slopes_z.astype(kind)
-    a, b, c, d = (coefficients[planes[0]], coefficients[planes[1]], coefficients[planes[2]], coefficients[planes[3]])
-    value, by_y, by_z = np.zeros(n, kind), np.zeros(n, kind), np.zeros(n, kind)
-    lines, slope_lines = np.empty((4, n), kind), np.empty((4, n), kind)
-    ready = -4  # first row of knots that `lines` hold
-    for i in range(size):
-        r = first_y + i
-        if r < 0 or r + 3 >= n:
-            image[i] = 0
-            slopes[:3, i] = 0
-            continue
-        near = abs(i - half) <= reach
-        for k in range(4):
-            if r + k < ready + 4:  # three of four rows serve the next pixel too
-                continue
-            line, slope_line = lines[(r + k) % 4], slope_lines[(r + k) % 4]
-            for m in range(n):
-                line[m] = wz[0] * a[r + k, m] + wz[1] * b[r + k, m] + wz[2] * c[r + k, m] + wz[3] * d[r + k, m]
-            for m in range(n):
-                slope_line[m] = sz[0] * a[r + k, m] + sz[1] * b[r + k, m] + sz[2] * c[r + k, m] + sz[3] * d[r + k, m]
-        ready = r
-        l0, l1, l2, l3 = lines[r % 4], lines[(r + 1) % 4], lines[(r + 2) % 4], lines[(r + 3) % 4]
-        for m in range(n):
-            value[m] = wy[0] * l0[m] + wy[1] * l1[m] + wy[2] * l2[m] + wy[3] * l3[m]
-        first, last = max(0, -first_x), min(size, n - 3 - first_x)
-        image[i, :first] = 0
-        image[i, last:] = 0
-        for j in range(first, last):
-            c0 = first_x + j
-            image[i, j] = wx[0] * value[c0] + wx[1] * value[c0 + 1] + wx[2] * value[c0 + 2] + wx[3] * value[c0 + 3]
-        if not near:
-            continue
-        slopes[:3, i, :first] = 0
-        slopes[:3, i, last:] = 0
-        z0, z1, z2, z3 = slope_lines[r % 4], slope_lines[(r + 1) % 4], slope_lines[(r + 2) % 4], slope_lines[(r + 3) % 4]
-        for m in range(n):
-            by_y[m] = sy[0] * l0[m] + sy[1] * l1[m] + sy[2] * l2[m] + sy[3] * l3[m]
-        for m in range(n):
-            by_z[m] = wy[0] * z0[m] + wy[1] * z1[m] + wy[2] * z2[m] + wy[3] * z3[m]
-        for j in range(max(first, half - reach), min(last, half + reach + 1)):
-            c0 = first_x + j
-            slopes[0, i, j] = -(sx[0] * value[c0] + sx[1] * value[c0 + 1] + sx[2] * value[c0 + 2] + sx[3] * value[c0 + 3])
-            slopes[1, i, j] = -(wx[0] * by_y[c0] + wx[1] * by_y[c0 + 1] + wx[2] * by_y[c0 + 2] + wx[3] * by_y[c0 + 3])
-            slopes[2, i, j] = wx[0] * by_z[c0] + wx[1] * by_z[c0 + 1] + wx[2] * by_z[c0 + 2] + wx[3] * by_z[c0 + 3]
 
 
 LIMIT_LEVELS = 4  # brightnesses at which precision_limit.csv states the bound

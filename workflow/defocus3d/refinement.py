@@ -7,7 +7,7 @@ import numpy as np
 from defocus3d.camera import Camera
 from defocus3d.frame_model import LEAST_DAMPING, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
-from defocus3d.population import Population
+from defocus3d.population import LARGEST_CV, Population
 from defocus3d.psf import PSF
 
 STEPS = 12  # of a fit
@@ -114,6 +114,8 @@ def join_halves(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
     Of a bead that was proposed twice, each of the two has a part of the light, and a fit does not find from there to one bead.
     """
     kept = np.arange(len(state.beads))
+    if model.population.photons_cv >= LARGEST_CV:  # then nobody knows what one bead's light is
+        return state, kept
     x, y, photons = state.beads[:, [0, 1, PHOTONS]].T
     close = np.hypot(x[:, None] - x, y[:, None] - y) < HALVES_UM
     dim = photons[:, None] + photons < model.population.photons + TOO_BRIGHT * model.population.photons_sd

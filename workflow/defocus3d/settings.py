@@ -175,7 +175,20 @@ def complete(config: dict | None) -> tuple[dict, list[str]]:
     for path in _descending(given):
         section = given if len(path) == 1 else given[path[0]]
         problems[path] = _wrong(path, section.pop(path[-1]), schema)
-    return _filled(given, schema), list(problems.values())
+    return _filled(given, schema), [*problems.values(), *_too_few_steps(given)]
+
+
+def _too_few_steps(config: dict) -> list[str]:
+    """Problems of a config that asks for results to keep, and gives fewer steps than there are in a first look: left from a demo, or a trial."""
+    training = config.get("training", {})
+    if training.get("preset") != "full":
+        return []
+    return [
+        f"training.{key}: {training[key]} steps are fewer than even the preset `quick` has ({PRESETS['quick'][key]}), and the preset is `full`: "
+        "take the line out, or ask for `quick`"
+        for key in ("fcn_steps", "cnn_steps")
+        if training.get(key) is not None and training[key] < PRESETS["quick"][key]
+    ]
 
 
 def _sections_not_none(config: dict, schema: dict) -> dict:

@@ -8,7 +8,8 @@ from scipy.fft import fft2, fftfreq, fftshift, ifft2
 
 from defocus3d.benchmark.sets import PIXEL_UM
 from defocus3d.camera import Camera
-from defocus3d.psf import PSF, bound_of, render
+from defocus3d.psf import PSF, bound_of
+from defocus3d.rendering import render
 
 NEAR_UM = 3.0  # up to this far from focus the image is stored finely
 FINE = 2  # knots of that image in a pixel
