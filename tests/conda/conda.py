@@ -50,8 +50,8 @@ def create(environment: dict, prefix: Path, channel: Path) -> None:
         sys.exit(f"solved for Python {python}, which this is not")
     venv.create(prefix, with_pip=False, symlinks=True)
     (site_packages,) = prefix.glob("lib/python*/site-packages")
-    for distribution in with_dependencies([Requirement(f"{on_pypi(name)}=={version}") for name, version in versions.items()]):
-        for file in distribution.files:
+    for package in with_dependencies([Requirement(f"{on_pypi(name)}=={version}") for name, version in versions.items()]):
+        for file in package.files:
             link = site_packages / file
             if ".." not in file.parts and not link.is_symlink():  # not commands, which no rule calls; a file that two have, once
                 link.parent.mkdir(parents=True, exist_ok=True)
