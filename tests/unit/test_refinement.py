@@ -5,7 +5,7 @@ import pytest
 from optics import PIXEL_UM, gaussian_psf
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, climb, new_beads
+from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import crlb
@@ -43,6 +43,17 @@ def test_overlapping_beads_are_told_apart_with_honest_errors():
     within = (np.abs(pulls) < 1).mean(axis=0)
     # 68 % of 150: binomial sd 3.8 %
     assert (abs(within - 0.683) < 4 * 0.038).all()
+
+
+def test_two_beads_at_one_place_leave_the_equations_solvable():
+    singular = np.array([[1.0, 1.0 + 1e-5], [1.0 + 1e-5, 1.0]])  # and worse, by rounding
+    assert damped_solution(singular, np.ones(2), 1e-6) == pytest.approx([0.5, 0.5], rel=1e-3)
+    place = [[2.0, 2.0, 0.1]]
+    image = CAMERA.detect(gaussian_psf().image(2.0, 2.0, 0.1, (41, 41), 6000) + 20, np.random.default_rng(1))
+    fit = fit_frame(image, np.repeat(place, 2, axis=0), gaussian_psf(), CAMERA, BEADS)
+    assert fit.photons.sum() == pytest.approx(6000, rel=0.05)
+    with pytest.raises(np.linalg.LinAlgError):
+        damped_solution(np.array([[1.0, -50.0], [-50.0, 1.0]]), np.ones(2), 1e-6)
 
 
 @pytest.mark.parametrize("population", [None, BEADS])

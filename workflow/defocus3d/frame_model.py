@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy.linalg import LinAlgError, solve
 
 from defocus3d.camera import Camera
 from defocus3d.population import Population
@@ -14,11 +15,13 @@ GRID_PX = 32  # distance of the nodes between which the background is interpolat
 LEAST_PHOTONS = 20.0
 STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin of the start
 CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
+NEARLY = 1e-2  # one that others follow
 PARAMETERS = 5  # of a bead: x, y, z in µm, photons, and how much more than on average it was blurred by its motion
 Z, PHOTONS, BLUR = range(2, PARAMETERS)  # where they are; the places come first
 BLUR_SD = 0.632  # of the lateral blur of a bead, averaged over x and y, relative to its mean; see `FrameModel`
 BLUR_LIMITS = -1.0, 2.5  # no blur at all, and what hardly ever happens
-LEAST_DAMPING = 1e-6  # keeps two beads that came to lie at one place from making the equations singular
+PROMISE, LEEWAY = 3.0, 5.0  # a climb that has to beat a cost gives up where it is above it by more than so many of its last gain, and so much
+LEAST_DAMPING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,27 @@ def new_beads(places_um, photons) -> np.ndarray:
     return beads
 
 
-def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
-    """Levenberg-Marquardt from `state`: the best found. `move`: places too, else brightness and background alone."""
+def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
+    """Solution for `information`, symmetric with ones on its diagonal, and `damping` on top of these.
+
+    Two beads that came to lie at one place make it singular, and rounding then a little worse: more is put on top until it is not.
+    """
+    while True:
+        damped = information.copy()
+        damped[np.diag_indices_from(damped)] += damping
+        try:
+            return solve(damped, right, assume_a="pos", overwrite_a=True, check_finite=False)
+        except LinAlgError:
+            if damping > 1:  # then it isn't rounding
+                raise
+            damping *= 10
+
+
+def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float = np.inf, enough: float = CONVERGED) -> State:
+    """Levenberg-Marquardt from `state`: the best found, or the last one where a cost below `beat` is out of reach.
+
+    `move`: places too, else brightness and background alone. `enough`: a gain per bead below which nothing more is done.
+    """
     count = len(state.beads)
     own = PARAMETERS * count
     free = np.ones(own + len(state.nodes), bool)
@@ -152,8 +174,8 @@ def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
         information /= np.outer(scale, scale)  # so that one damping fits brightness and place alike
         for _ in range(4):
             step = np.zeros(len(free))
-            step[free] = np.linalg.solve(information + damping * np.eye(len(scale)), gradient / scale) / scale
-            if step[free] @ gradient / 2 < CONVERGED * max(count, 1):  # the gain that a parabola promises
+            step[free] = damped_solution(information, gradient / scale, damping) / scale
+            if step[free] @ gradient / 2 < enough * max(count, 1):  # the gain that a parabola promises
                 return state
             moved = step[:own].reshape(count, PARAMETERS)
             moved[:, :3] = np.clip(moved[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
@@ -169,7 +191,7 @@ def climb(model: FrameModel, state: State, move: bool, steps: int) -> State:
             return state
         gain, state = state.cost - trial.cost, trial
         damping = max(damping / 10, LEAST_DAMPING)
-        if gain < CONVERGED * max(count, 1):
+        if gain < enough * max(count, 1) or state.cost - beat > PROMISE * gain + LEEWAY:
             break
     return state
 

@@ -14,9 +14,9 @@ from defocus3d.psf import PSF
 STEP_UM = 0.1  # of the heights: a fraction of the depth over which an image changes
 APART_PX = 4  # of two beads that one look at the residual finds
 SHIFTS_PX = (-2, 0, 2)  # of a bead's place, along x and y, tried together with another height
-PARTNER_SHIFTS_PX = (-4, -2, 0, 2, 4)  # of a second bead's place from the first's
+PARTNERS_PX = [(dx, dy) for dy in (-4, -2, 0, 2, 4) for dx in (-4, -2, 0, 2, 4)]  # of a second bead's place from the first's
 EVERY = 2  # heights of the bank tried for one of two beads
-TOLERANCE = 0.003  # of the bank's images as sums of a few
+TOLERANCE = 0.01  # of the bank's images as sums of a few
 ROWS = 32  # of a frame, for which all heights are held in memory at once
 
 
@@ -92,6 +92,20 @@ class Bank:
         """What their squares consist of."""
         return Components.of(self.images**2)
 
+    @cached_property
+    def partners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images at every `EVERY`-th height, each moved by all of `PARTNERS_PX`, (heights x moves, n x n), and their squares."""
+        images, reach, n = self.images[::EVERY], self.reach_px[::EVERY], self.images.shape[1]
+        moved = np.zeros((len(images), len(PARTNERS_PX), n, n), np.float32)
+        for image, extent, out in zip(images, reach, moved):
+            core = slice(n // 2 - extent, n // 2 + extent + 1)
+            near = np.zeros_like(image)
+            near[core, core] = image[core, core]
+            for (dx, dy), at in zip(PARTNERS_PX, out):
+                at[max(dy, 0) : n + min(dy, 0), max(dx, 0) : n + min(dx, 0)] = near[max(-dy, 0) : n - max(dy, 0), max(-dx, 0) : n - max(dx, 0)]
+        moved = moved.reshape(-1, n * n)
+        return moved, moved**2
+
     def best(self, residual, weight, population: Population, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log Bayes factor of a bead at each pixel, at its best height, the height's number and the brightness: (rows, columns) each.
 
@@ -160,14 +174,8 @@ def heights(residual, weight, place_um, bank: Bank, population: Population) -> t
     `residual` is the frame less all other beads.
     """
     column, row = np.rint(np.asarray(place_um) / bank.pixel_size_um).astype(int)
-    return _near(residual, weight, row, column, bank, population, SHIFTS_PX)
-
-
-def _near(residual, weight, row, column, bank: Bank, population: Population, shifts, every: int = 1):
-    """What `heights` gives, for a place in pixels and for every so many heights of the bank."""
-    shifts = np.array(shifts)
-    typical, spread = population.photons, population.photons_sd**2
-    factor, best = _best_shift(residual, weight, row, column, bank.images[::every], bank.reach_px[::every], shifts, typical, spread)
+    shifts, typical, spread = np.array(SHIFTS_PX), population.photons, population.photons_sd**2
+    factor, best = _best_shift(residual, weight, row, column, bank.images, bank.reach_px, shifts, typical, spread)
     return factor, (np.array([column, row]) + best) * bank.pixel_size_um
 
 
@@ -180,17 +188,28 @@ def pairs(residual, weight, place_um, bank: Bank, population: Population, count:
     half = bank.images.shape[1] // 2
     top, left = row - half, column - half
     i, j = slice(max(0, top), row + half + 1), slice(max(0, left), column + half + 1)
-    here, weights, scores, places = residual[i, j], weight[i, j], [], []
-    for k in range(0, len(bank.z_um), EVERY):
-        first = population.photons * bank.images[k, i.start - top :, j.start - left :][: here.shape[0], : here.shape[1]]
-        gain = float((weights * first * (here - first / 2)).sum())
-        factor, second = _near(here - first, weights, row - i.start, column - j.start, bank, population, PARTNER_SHIFTS_PX, EVERY)
-        best = int(factor.argmax())
-        scores.append(gain + factor[best])
-        x, y = second[best] + np.array([j.start, i.start]) * bank.pixel_size_um
-        places.append(np.array([[column * bank.pixel_size_um, row * bank.pixel_size_um, bank.z_um[k]], [x, y, bank.z_um[::EVERY][best]]]))
-    order = np.argsort(-np.array(scores), kind="stable")[:count]
-    return [places[k] for k in order]
+    here, weights = np.zeros((2, *bank.images.shape[1:]), np.float32)  # 0 beyond the frame
+    for square, frame in ((here, residual), (weights, weight)):
+        part = frame[i, j]
+        square[i.start - top :, j.start - left :][: part.shape[0], : part.shape[1]] = part
+    firsts = population.photons * bank.images[::EVERY].reshape(-1, here.size)
+    here, weights = here.ravel(), weights.ravel()
+    seconds, squared = bank.partners
+    gain = (firsts * (here - firsts / 2)) @ weights
+    products = (weights * (here - firsts)) @ seconds.T
+    precision = np.maximum(squared @ weights, np.float32(1e-12))
+    factor = bayes_factor(products / precision, 1 / precision, population).reshape(len(firsts), len(firsts), -1)
+    shift = factor.argmax(axis=2)
+    second = factor.max(axis=2)
+    partner = second.argmax(axis=1)
+    order = np.argsort(-(gain + second.max(axis=1)), kind="stable")[:count]
+    z_um, moved = bank.z_um[::EVERY], np.array(PARTNERS_PX) * bank.pixel_size_um
+    x, y = column * bank.pixel_size_um, row * bank.pixel_size_um
+    out = []
+    for k in order:
+        dx, dy = moved[shift[k, partner[k]]]
+        out.append(np.array([[x, y, z_um[k]], [x + dx, y + dy, z_um[partner[k]]]]))
+    return out
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import LEAST_DAMPING, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, new_beads
+from defocus3d.frame_model import LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
 from defocus3d.population import LARGEST_CV, Population
 from defocus3d.psf import PSF
@@ -62,12 +62,12 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Populati
     model = FrameModel(image_e, psf, camera, population)
     source = np.arange(len(places_um))
     state = model.start(np.asarray(places_um, float).reshape(-1, 3), population.photons if population else 100.0)
-    state = climb(model, state, move=False, steps=4)
+    state = climb(model, state, move=False, steps=4, enough=NEARLY)
     other = np.full((len(state.beads), 2), np.nan)
     if move and bank is None:
         state = climb(model, state, move=True, steps=STEPS)
     elif move:
-        state, source, other = _search(model, climb(model, state, move=True, steps=FIRST_STEPS), source, bank)
+        state, source, other = _search(model, climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY), source, bank)
     return _judge(model, state, source, other)
 
 
@@ -77,7 +77,7 @@ def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State,
     source, other, before = source[kept], np.full((len(kept), 2), np.nan), None
     for _ in range(ROUNDS):
         tried, other = try_others(model, state, bank, other, _changed(model, state, before))
-        before, state = state, climb(model, tried, move=True, steps=4)
+        before, state = state, climb(model, tried, move=True, steps=4, enough=NEARLY)
         source = _extended(source, len(state.beads))
         kept = _odds(model, state, _covariance(model, state)) > 0
         if not kept.all():
@@ -88,7 +88,7 @@ def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State,
             break
         beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
         source, other = _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
-        state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS)
+        state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS, enough=NEARLY)
     state, other = try_others(model, state, bank, other, _changed(model, state, before))
     return climb(model, state, move=True, steps=FIRST_STEPS), _extended(source, len(state.beads)), other
 
@@ -190,8 +190,9 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
         instead = new_beads(places, model.population.photons) - corner
         beads = np.vstack([now.beads, instead[1:]])
         beads[me] = instead[0]
-        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS)
-        ways.append((trial.cost + COST_OF_A_BEAD * (len(places) - 1), trial))
+        more = COST_OF_A_BEAD * (len(places) - 1)
+        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost - more)
+        ways.append((trial.cost + more, trial))
     cost, best = min(ways, key=lambda way: way[0])
     heights_left = [(c - cost, way.beads[me, Z]) for c, way in ways if abs(way.beads[me, Z] - best.beads[me, Z]) > OTHER_HEIGHT_UM]
     worse, z = min(heights_left, default=(np.nan, np.nan))
@@ -226,8 +227,7 @@ def _covariance(model: FrameModel, state: State) -> np.ndarray:
     information, _ = model.normal_equations(state)
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
     information /= np.outer(scale, scale)
-    information[np.diag_indices_from(information)] += LEAST_DAMPING
-    return np.linalg.inv(information) / np.outer(scale, scale)
+    return damped_solution(information, np.eye(len(scale)), LEAST_DAMPING) / np.outer(scale, scale)
 
 
 def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray:

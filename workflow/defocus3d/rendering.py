@@ -88,13 +88,35 @@ def gradients(coefficients, dx_px, dy_px, knot, size):
     pixel, what is beyond the footprint is 0.
     """
     out = np.zeros((4, size, size))
-    write_gradients(out[0], out[1:], coefficients, dx_px, dy_px, knot, size // 2)
+    write_gradients(out[0], out[1:], coefficients, dx_px, dy_px, knot, size // 2, (0, size, 0, size))
     return out
 
 
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def _mix(out, weights, a, b, c, d):
+    """Write the weighted sum of four lines. Inlined, or what calls it cannot be made into vector instructions."""
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+    for m in range(len(out)):
+        out[m] = w0 * a[m] + w1 * b[m] + w2 * c[m] + w3 * d[m]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
+def _slide(out, weights, line):
+    """Write the weighted sums of each four knots of a line that follow each other."""
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+    for j in range(len(out)):
+        out[j] = w0 * line[j] + w1 * line[j + 1] + w2 * line[j + 2] + w3 * line[j + 3]
+
+
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach):
-    """Write what `gradients` gives to `image` (size, size) and, within `reach` of its middle pixel, to `slopes` (3 or more, size, size)."""
+def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach, window):
+    """Write what `gradients` gives to `image` (size, size) and, within `reach` of its middle pixel, to `slopes` (3 or more, size, size).
+
+    `window` (first row, end, first column, end) is all that is needed: what lies beyond is left as it was.
+    """
+    top, bottom, start, stop = window
+    if top >= bottom or start >= stop:
+        return
     size, n = image.shape[0], coefficients.shape[1]
     centre, half = n // 2, size // 2
     kind = coefficients.dtype
@@ -104,51 +126,42 @@ def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach):
     _taps(position_x - first_x, 8, wx, sx)  # the knots are a pixel apart: one set of weights serves the whole row
     first_y = int(np.floor(centre - half - dy_px)) - 1
     _taps(centre - half - dy_px - first_y, 8, wy, sy)
+    sx, sy = -sx, -sy
     planes, weights_z, slopes_z = _mirrored_taps(knot, len(coefficients))
     wz, sz = weights_z.astype(kind), slopes_z.astype(kind)
     a, b, c, d = (coefficients[planes[0]], coefficients[planes[1]], coefficients[planes[2]], coefficients[planes[3]])
     value, by_y, by_z = np.zeros(n, kind), np.zeros(n, kind), np.zeros(n, kind)
     lines, slope_lines = np.empty((4, n), kind), np.empty((4, n), kind)
-    ready = -4  # first row of knots that `lines` hold
-    for i in range(size):
+    first, last = max(0, -first_x), min(size, n - 3 - first_x)
+    left, right = max(first, half - reach, start), min(last, half + reach + 1, stop)
+    first, last = min(max(first, start), stop), max(min(last, stop), start)
+    low, high = first_x + left, first_x + right + 3  # knots that the slopes need
+    for i in range(top, bottom):
         r = first_y + i
         if r < 0 or r + 3 >= n:
             image[i] = 0
             slopes[:3, i] = 0
             continue
         near = abs(i - half) <= reach
-        for k in range(4):
-            if r + k < ready + 4:  # three of four rows serve the next pixel too
-                continue
-            line, slope_line = lines[(r + k) % 4], slope_lines[(r + k) % 4]
-            for m in range(n):
-                line[m] = wz[0] * a[r + k, m] + wz[1] * b[r + k, m] + wz[2] * c[r + k, m] + wz[3] * d[r + k, m]
-            for m in range(n):
-                slope_line[m] = sz[0] * a[r + k, m] + sz[1] * b[r + k, m] + sz[2] * c[r + k, m] + sz[3] * d[r + k, m]
-        ready = r
+        for row in range(r if i == top or r == 0 else r + 3, r + 4):  # three of four rows serve the next pixel too
+            _mix(lines[row % 4], wz, a[row], b[row], c[row], d[row])
         l0, l1, l2, l3 = lines[r % 4], lines[(r + 1) % 4], lines[(r + 2) % 4], lines[(r + 3) % 4]
-        for m in range(n):
-            value[m] = wy[0] * l0[m] + wy[1] * l1[m] + wy[2] * l2[m] + wy[3] * l3[m]
-        first, last = max(0, -first_x), min(size, n - 3 - first_x)
+        _mix(value, wy, l0, l1, l2, l3)
         image[i, :first] = 0
         image[i, last:] = 0
-        for j in range(first, last):
-            c0 = first_x + j
-            image[i, j] = wx[0] * value[c0] + wx[1] * value[c0 + 1] + wx[2] * value[c0 + 2] + wx[3] * value[c0 + 3]
+        _slide(image[i, first:last], wx, value[first_x + first :])
         if not near:
             continue
+        for row in range(r if i == half - reach or i == top or r == 0 else r + 3, r + 4):
+            _mix(slope_lines[row % 4, low:high], sz, a[row, low:high], b[row, low:high], c[row, low:high], d[row, low:high])
+        z0, z1, z2, z3 = slope_lines[r % 4], slope_lines[(r + 1) % 4], slope_lines[(r + 2) % 4], slope_lines[(r + 3) % 4]
         slopes[:3, i, :first] = 0
         slopes[:3, i, last:] = 0
-        z0, z1, z2, z3 = slope_lines[r % 4], slope_lines[(r + 1) % 4], slope_lines[(r + 2) % 4], slope_lines[(r + 3) % 4]
-        for m in range(n):
-            by_y[m] = sy[0] * l0[m] + sy[1] * l1[m] + sy[2] * l2[m] + sy[3] * l3[m]
-        for m in range(n):
-            by_z[m] = wy[0] * z0[m] + wy[1] * z1[m] + wy[2] * z2[m] + wy[3] * z3[m]
-        for j in range(max(first, half - reach), min(last, half + reach + 1)):
-            c0 = first_x + j
-            slopes[0, i, j] = -(sx[0] * value[c0] + sx[1] * value[c0 + 1] + sx[2] * value[c0 + 2] + sx[3] * value[c0 + 3])
-            slopes[1, i, j] = -(wx[0] * by_y[c0] + wx[1] * by_y[c0 + 1] + wx[2] * by_y[c0 + 2] + wx[3] * by_y[c0 + 3])
-            slopes[2, i, j] = wx[0] * by_z[c0] + wx[1] * by_z[c0 + 1] + wx[2] * by_z[c0 + 2] + wx[3] * by_z[c0 + 3]
+        _mix(by_y[low:high], sy, l0[low:high], l1[low:high], l2[low:high], l3[low:high])
+        _mix(by_z[low:high], wy, z0[low:high], z1[low:high], z2[low:high], z3[low:high])
+        _slide(slopes[0, i, left:right], sx, value[low:])
+        _slide(slopes[1, i, left:right], wx, by_y[low:])
+        _slide(slopes[2, i, left:right], wx, by_z[low:])
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -156,7 +169,7 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
     """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
 
     Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself. Others are
-    written within the beads' `reach` only.
+    written within the beads' `reach` only, and nothing where the frame does not show it.
     """
     rows, columns = expected.shape
     half = size // 2
@@ -164,21 +177,32 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
     image = np.empty((size, size), np.float32)
     for a in range(len(beads)):
         top, left = corners[a]
+        rows_seen, columns_seen = (max(0, -top), min(size, rows - top)), (max(0, -left), min(size, columns - left))
+        around = (max(0, rows_seen[0] - 1), min(size, rows_seen[1] + 1), max(0, columns_seen[0] - 1), min(size, columns_seen[1] + 1))
+        x, y = beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half
         unit = out[a, 3]
-        write_gradients(unit, out[a], coefficients, beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half, knots[a], reach[a])
-        first, last = max(half - reach[a], 1), min(half + reach[a] + 1, size - 1)
-        out[a, 4, half - reach[a] : half + reach[a] + 1, half - reach[a] : half + reach[a] + 1] = 0
+        write_gradients(unit, out[a], coefficients, x, y, knots[a], reach[a], around)
+        start, stop = columns_seen
+        if start >= stop:
+            continue
         if blur > 0:
-            image[:] = unit
-            strength = np.float32(beads[a, 4])
-            for i in range(first, last):
-                for j in range(first, last):
-                    around = image[i - 1, j] + image[i + 1, j] + image[i, j - 1] + image[i, j + 1]
-                    out[a, 4, i, j] = blur * (around - 4 * image[i, j])
-                    unit[i, j] += strength * out[a, 4, i, j]
-        for i in range(max(0, -top), min(size, rows - top)):
-            for j in range(max(0, -left), min(size, columns - left)):
-                expected[top + i, left + j] += beads[a, 3] * unit[i, j]
+            image[around[0] : around[1]] = unit[around[0] : around[1]]
+            strength, spread = np.float32(beads[a, 4]), np.float32(blur)
+            low, high = max(half - reach[a], 1), min(half + reach[a] + 1, size - 1)
+            first, last = max(low, start), min(high, stop)
+            out[a, 4, half - reach[a] : half + reach[a] + 1, half - reach[a] : half + reach[a] + 1] = 0
+            for i in range(max(low, rows_seen[0]), min(high, rows_seen[1])):
+                above, line, below = image[i - 1, first:last], image[i, first - 1 : last + 1], image[i + 1, first:last]
+                by_blur, own = out[a, 4, i, first:last], unit[i, first:last]
+                for j in range(len(own)):
+                    by_blur[j] = spread * (above[j] + below[j] + line[j] + line[j + 2] - 4 * line[j + 1])
+                    own[j] += strength * by_blur[j]
+        else:
+            out[a, 4] = 0
+        for i in range(rows_seen[0], rows_seen[1]):
+            line, own = expected[top + i, left + start : left + stop], unit[i, start:stop]
+            for j in range(len(own)):
+                line[j] += beads[a, 3] * own[j]
     return out
 
 
