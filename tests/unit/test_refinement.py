@@ -8,7 +8,7 @@ from defocus3d.camera import Camera
 from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, unexplained
 from defocus3d.population import Population
-from defocus3d.psf import crlb
+from defocus3d.psf import PSF, crlb
 from defocus3d.refinement import fit_frame
 
 CAMERA = Camera()
@@ -186,3 +186,28 @@ def test_beads_far_outside_of_the_frame_are_no_error():
     places = np.array([[2.0, 2.0, 0.3], [9.0, 2.0, 0.0], [2.0, 12.0, 0.0], [-5.0, -6.0, 0.0]])
     fit = fit_frame(scene(psf, places[:1], rng), places, psf, CAMERA, BEADS, bank=Bank.of(psf))
     assert (abs(fit.places_um[0] - places[0]) < 5 * fit.sigma_um[0]).all()
+
+
+def ring_psf() -> PSF:
+    """A spot before focus; behind it, most of the light is in a broad ring around such a spot."""
+    z, half = np.arange(-1.5, 1.51, 0.1), 24
+    v, u = np.mgrid[-half : half + 1, -half : half + 1] * PIXEL_UM
+    r = np.hypot(v, u)
+
+    def image(height):
+        width = 0.15 * np.hypot(1, height / 0.5) if height < 0 else 0.15 + 0.1 * height
+        spot, ring = np.exp(-((r / width) ** 2) / 2), np.exp(-(((r - 0.8 * height) / 0.7) ** 2) / 2)
+        share = 0.7 * np.clip(height / 1.2, 0, 1)
+        return (1 - share) * spot / spot.sum() + share * ring / ring.sum()
+
+    return PSF(np.stack([image(height) for height in z]), PIXEL_UM, float(z[0]), 0.1, (-1.4, 1.4))
+
+
+@pytest.mark.parametrize("z", [1.1, 1.2, 1.3])
+def test_the_background_does_not_keep_the_ring_of_a_bead_that_was_taken_for_its_middle(z):
+    psf, population = ring_psf(), Population(20000.0, 0.1, 0.002)
+    image = CAMERA.detect(psf.image(6.35, 6.35, z, (128, 128), 20000) + 20, np.random.default_rng(12))
+    fit = fit_frame(image, np.array([[6.35, 6.35, -0.4]]), psf, CAMERA, population, bank=Bank.of(psf))
+    assert len(fit.photons) == 1
+    assert fit.places_um[0, 2] == pytest.approx(z, abs=5 * fit.sigma_um[0, 2])
+    assert fit.background_e[0] == pytest.approx(20, rel=0.1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
+from defocus3d.frame_model import GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
 from defocus3d.population import LARGEST_CV, Population
 from defocus3d.psf import PSF
@@ -20,6 +20,8 @@ WORTH_A_TRIAL = 60.0  # another height whose log Bayes factor is lower by less t
 OTHER_HEIGHT_UM = 0.15  # the fit itself finds what is nearer
 TRIALS = 3  # of other heights, and of pairs
 TOO_BRIGHT = 3.0  # standard deviations of the population above its mean: perhaps two beads
+TOO_DIM = 0.5  # times the population's brightness: perhaps the middle of a ring that the background took
+LEVEL = 25  # percentile of the background's nodes that counts as its level where no bead is near
 HALVES_UM = 0.6  # beads closer than this along x and y are perhaps one, proposed twice
 COST_OF_A_BEAD = 20.0  # in log-likelihood, of two for one: what a freely placed bead gains by chance, and by faults of the PSF
 NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
@@ -158,32 +160,61 @@ def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, w
     other, seen = other.copy(), None
     for bead in np.flatnonzero(which):
         other[bead] = np.nan
-        own, i, j = model.own_image(state, bead)
-        if own.size == 0:
+        if model.own_image(state, bead)[0].size == 0:
             continue
         if seen is not state:  # most beads stay as they are
             seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
-        residual = left.copy()
-        residual[i, j] += own
-        x, y, z, photons = state.beads[bead, :4]
-        factor, places = heights(residual, weight, (x, y), bank, model.population)
-        padded = np.pad(factor, 1, constant_values=-np.inf)
-        worth = max(np.interp(z, bank.z_um, factor) - WORTH_A_TRIAL, 3.0)
-        promising = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & (factor > worth)
-        promising &= abs(bank.z_um - z) > OTHER_HEIGHT_UM
-        tried = np.flatnonzero(promising)
-        tried = tried[np.argsort(-factor[tried], kind="stable")][:TRIALS]
-        others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
-        if photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
-            others += pairs(residual, weight, (x, y), bank, model.population, TRIALS)
-        if others:
-            state, other[bead] = _best_of(model, state, bead, others)
+        less = [np.float32(0.0)]  # of the background
+        if state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
+            lowered = model.background(state.nodes) - model.background(_lowered(model, state, bead))
+            less.insert(0, lowered.astype(np.float32))
+        for low in less:
+            others = _promising(model, state, bead, left + low, weight, bank)
+            if others:
+                state, other[bead] = _best_of(model, state, bead, others, low)
+            if state is not seen:
+                break
     return state, np.vstack([other, np.full((len(state.beads) - len(other), 2), np.nan)])
 
 
-def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray]) -> tuple[State, tuple[float, float]]:
-    """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`."""
+def _lowered(model: FrameModel, state: State, bead: int) -> np.ndarray:
+    """The background's nodes where none that the light of `bead` could reach is above the level."""
+    row, column = state.beads[bead, 1::-1] / model.psf.pixel_size_um
+    far = model.psf.radius_px + GRID_PX
+    rows, columns = (abs(np.linspace(0, n - 1, count) - at) < far for n, count, at in zip(model.image.shape, model.nodes, (row, column)))
+    near = np.outer(rows, columns).ravel()
+    return np.where(near, np.minimum(state.nodes, np.percentile(state.nodes, LEVEL)), state.nodes)
+
+
+def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: Bank) -> list[np.ndarray]:
+    """Places (n, 3) of the beads that could be there instead of `bead`, for each explanation that is worth a trial.
+
+    `left`: the frame less what is expected of it; `weight`: its inverse variance.
+    """
+    own, i, j = model.own_image(state, bead)
+    residual = left.copy()
+    residual[i, j] += own
+    x, y, z, photons = state.beads[bead, :4]
+    factor, places = heights(residual, weight, (x, y), bank, model.population)
+    padded = np.pad(factor, 1, constant_values=-np.inf)
+    worth = max(np.interp(z, bank.z_um, factor) - WORTH_A_TRIAL, 3.0)
+    promising = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & (factor > worth)
+    promising &= abs(bank.z_um - z) > OTHER_HEIGHT_UM
+    tried = np.flatnonzero(promising)
+    tried = tried[np.argsort(-factor[tried], kind="stable")][:TRIALS]
+    others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
+    if photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
+        others += pairs(residual, weight, (x, y), bank, model.population, TRIALS)
+    return others
+
+
+def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray], low) -> tuple[State, tuple[float, float]]:
+    """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`.
+
+    `low`: by how much the background is lower in the others, everywhere (0) or (rows, columns).
+    """
     local, now, near, corner = _around(model, state, bead)
+    other_local = _around(model, state, bead, low)[0] if np.any(low) else local
     me = int(np.flatnonzero(near == bead)[0])
     ways = [(now.cost - CLEAR_GAIN, now)]
     for places in others:
@@ -191,7 +222,7 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
         beads = np.vstack([now.beads, instead[1:]])
         beads[me] = instead[0]
         more = COST_OF_A_BEAD * (len(places) - 1)
-        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost - more)
+        trial = climb(other_local, other_local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost - more)
         ways.append((trial.cost + more, trial))
     cost, best = min(ways, key=lambda way: way[0])
     heights_left = [(c - cost, way.beads[me, Z]) for c, way in ways if abs(way.beads[me, Z] - best.beads[me, Z]) > OTHER_HEIGHT_UM]
@@ -200,18 +231,19 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
         return state, (z, worse)
     beads, fitted = state.beads.copy(), best.beads + corner
     beads[near] = fitted[: len(near)]
-    return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes), (z, worse)
+    nodes = _lowered(model, state, bead) if np.any(low) else state.nodes
+    return model.state(np.vstack([beads, fitted[len(near) :]]), nodes), (z, worse)
 
 
-def _around(model: FrameModel, state: State, bead: int) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
+def _around(model: FrameModel, state: State, bead: int, low=0.0) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
     """Model of the square around `bead`, all else being known; the state in it of the beads near, their numbers, and its corner.
 
-    Beads of the model are the frame's less the corner, a row of parameters.
+    Beads of the model are the frame's less the corner, a row of parameters. `low`: what the background is taken to be less than it is.
     """
     pixel, half = model.psf.pixel_size_um, model.psf.radius_px
     x, y = state.beads[bead, :2]
     near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < NEAR_UM)
-    known = state.expected.copy()
+    known = state.expected - low
     for neighbour in near:
         own, i, j = model.own_image(state, neighbour)
         known[i, j] -= own
