@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy.linalg import LinAlgError, solve
+from scipy.linalg.lapack import dposv
 
 from defocus3d.camera import Camera
 from defocus3d.population import Population
@@ -143,16 +143,16 @@ def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) 
     """Solution for `information`, symmetric with ones on its diagonal, and `damping` on top of these.
 
     Two beads that came to lie at one place make it singular, and rounding then a little worse: more is put on top until it is not.
+    Raises LinAlgError where that takes more than rounding can explain.
     """
-    while True:
+    right_columns = right.reshape(len(right), -1)
+    for rounding in (0.0, 1e-5, 1e-4, 1e-3, 1e-2):
         damped = information.copy()
-        damped[np.diag_indices_from(damped)] += damping
-        try:
-            return solve(damped, right, assume_a="pos", overwrite_a=True, check_finite=False)
-        except LinAlgError:
-            if damping > 1:  # then it isn't rounding
-                raise
-            damping *= 10
+        damped[np.diag_indices_from(damped)] += damping + rounding
+        _, solution, failed = dposv(damped.T, right_columns, overwrite_a=True)  # Cholesky; SciPy's own checks take longer than small ones
+        if not failed:
+            return solution.reshape(right.shape)
+    raise np.linalg.LinAlgError("the information is not positive definite")
 
 
 def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float = np.inf, enough: float = CONVERGED) -> State:
