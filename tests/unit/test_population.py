@@ -34,6 +34,14 @@ def test_a_tenth_of_overlapping_beads_does_not_matter():
     assert found.photons == pytest.approx(5000, rel=0.03) and found.photons_cv < 0.14
 
 
+def test_a_fifth_of_beads_on_the_wrong_side_of_focus_does_not_matter():
+    rng, n = np.random.default_rng(3), 600
+    photons = 6000 * (1 + 0.05 * rng.standard_normal(n))
+    photons[::5] *= rng.uniform(0.5, 0.9, n // 5)
+    found = population.measure(photons, np.full(n, 150.0), 1e4, UNKNOWN)
+    assert found.photons == pytest.approx(6000, rel=0.02) and found.photons_cv < 0.054
+
+
 def test_few_or_faint_beads_tell_nothing():
     assert population.measure([5000.0] * 5, [100.0] * 5, 1e3, UNKNOWN) is UNKNOWN
     assert population.measure([500.0] * 50, [100.0] * 50, 1e3, UNKNOWN) is UNKNOWN

@@ -6,7 +6,7 @@ from optics import PIXEL_UM, gaussian_psf
 
 from defocus3d.camera import Camera
 from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, climb, damped_solution, new_beads
-from defocus3d.matched_filter import Bank, bayes_factor, unexplained
+from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.refinement import fit_frame
@@ -179,6 +179,15 @@ def test_a_lack_of_light_is_no_bead():
     factor = bayes_factor(np.array([-1000.0, -3000.0]), 30.0**2, BEADS)
     assert (factor < 0).all()
     assert len(unexplained(dip, np.full(dip.shape, 0.05), Bank.of(gaussian_psf()), BEADS, 8.0)) == 0
+
+
+@pytest.mark.parametrize("place", [(-1.0, 2.0), (5.0, 2.0), (2.0, -1.0), (2.0, 5.0)])
+def test_beyond_the_frame_there_is_no_light_to_explain(place):
+    psf, residual = gaussian_psf(), np.random.default_rng(7).normal(0, 30, (41, 41)).astype(np.float32)
+    residual[10:31, 10:31] = 400.0  # far from all edges
+    factor, _ = heights(residual, np.full((41, 41), 1e-2, np.float32), place, Bank.of(psf), BEADS)
+    middle = abs(Bank.of(psf).z_um) < 0.3  # sharp: none of the frame's light is near
+    assert (factor[middle] < 5).all()
 
 
 def test_beads_far_outside_of_the_frame_are_no_error():

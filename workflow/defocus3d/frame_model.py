@@ -21,14 +21,15 @@ Z, PHOTONS, BLUR = range(2, PARAMETERS)  # where they are; the places come first
 BLUR_SD = 0.632  # of the lateral blur of a bead, averaged over x and y, relative to its mean; see `FrameModel`
 BLUR_LIMITS = -1.0, 2.5  # no blur at all, and what hardly ever happens
 PROMISE, LEEWAY = 3.0, 5.0  # a climb that has to beat a cost gives up where it is above it by more than so many of its last gain, and so much
-LEAST_DAMPING = 1e-6
+LEAST_DAMPING = 1e-6  # leaves the fit's last steps as they are
 
 
 @dataclass(frozen=True)
 class State:
     """Beads (n, `PARAMETERS`), background nodes, and what they make: slopes (n, `PARAMETERS`, size, size), expected frame, cost.
 
-    Slopes are known within the reach (n,) of a bead's middle pixel alone, but for that by brightness, which is its image.
+    They are known where the frame shows them, and within the reach (n,) of a bead's middle pixel, but for the slope by brightness, which is
+    its image and known wherever the frame shows it.
     """
 
     beads: np.ndarray
@@ -140,7 +141,7 @@ def new_beads(places_um, photons) -> np.ndarray:
 
 
 def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
-    """Solution for `information`, symmetric with ones on its diagonal, and `damping` on top of these.
+    """Solution for `information`, symmetric with ones (or zeros) on its diagonal, and `damping` on top of these.
 
     Two beads that came to lie at one place make it singular, and rounding then a little worse: more is put on top until it is not.
     Raises LinAlgError where that takes more than rounding can explain.
@@ -156,7 +157,7 @@ def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) 
 
 
 def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float = np.inf, enough: float = CONVERGED) -> State:
-    """Levenberg-Marquardt from `state`: the best found, or the last one where a cost below `beat` is out of reach.
+    """Levenberg-Marquardt from `state`: the best found, or the last one where a cost below `beat` seems out of reach.
 
     `move`: places too, else brightness and background alone. `enough`: a gain per bead below which nothing more is done.
     """

@@ -224,7 +224,7 @@ def _best_shift(residual, weight, row, column, images, reach, shifts, typical, s
             for dx in shifts:
                 y, x = row + dy, column + dx
                 product, square = np.float32(0), np.float32(0)
-                left, right = max(0, x - reach[k]), min(columns, x + reach[k] + 1)
+                left, right = max(0, x - reach[k]), max(0, min(columns, x + reach[k] + 1))
                 for i in range(max(0, y - reach[k]), min(rows, y + reach[k] + 1)):
                     line, image = images[k, i - y + half, left - x + half :], weighted[i, left:right]
                     weights = weight[i, left:right]

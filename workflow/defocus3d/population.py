@@ -10,7 +10,9 @@ LEAST_CV = 0.05  # beads of one batch differ in volume, and the light that excit
 LARGEST_CV = 1.0  # nothing is known
 FEWEST = 12  # beads from which a brightness can be told
 CLEAR_SNR = 8.0  # of beads whose brightness is well measured
-SHARP_SHARE = 0.25  # of them, the best measured
+SHARP_SHARE, FEWEST_SHARP = 0.25, 50  # of them, the best measured; 50 tell their scatter to a sixth
+BULK = 2.5  # standard deviations from the middle up to which beads count in it
+UNSTATED = 2.0  # real errors of brightness over those that a fit states, which knows nothing of light that is uneven between the background's nodes
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     """The population that beads belong to, each measured on its own; `unknown` where there are too few.
 
     The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
-    beads beyond the range. Median and scatter are robust against overlapping beads, whose light goes to one at the expense of the other.
-    The scatter s is that for which half of the beads lie as far from the median as a Gaussian of variance s² + sigma² has it.
+    beads beyond the range. Beads on the wrong side of focus are too dim, all of them, and beads that overlap too bright or too dim;
+    `_middle` hardly minds them. The scatter s is that for which half of the beads lie as far from it as a Gaussian of variance
+    s² + sigma² has it.
 
     Parameters
     ----------
@@ -67,10 +70,10 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     clear = photons > CLEAR_SNR * sigma
     if clear.sum() < FEWEST:
         return unknown
-    bright, error = photons[clear], sigma[clear]
-    sharp = np.argsort(error, kind="stable")[: max(FEWEST, int(SHARP_SHARE * len(error)))]
+    bright, error = photons[clear], UNSTATED * sigma[clear]
+    sharp = np.argsort(error, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(error)))]
     bright, error = bright[sharp], error[sharp]
-    middle = float(np.median(bright))
+    middle = _middle(bright)
 
     def too_far(cv):  # positive while the scatter is too small
         return np.median((bright - middle) ** 2 / ((cv * middle) ** 2 + error**2)) - chdtri(1, 0.5)
@@ -82,3 +85,16 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     else:
         cv = brentq(too_far, LEAST_CV, LARGEST_CV, xtol=1e-4)
     return Population(middle, float(cv), len(photons) / volume_um3)
+
+
+def _middle(values: np.ndarray) -> float:
+    """Median of the bulk of `values`: of those near the shortest interval that holds half of them.
+
+    That interval hardly minds outliers, though they be all on one side (Rousseeuw 1984, J. Am. Stat. Assoc. 79, 871); near are those
+    within `BULK` robust standard deviations of its middle.
+    """
+    ordered = np.sort(values)
+    half = len(ordered) // 2
+    first = int(np.argmin(ordered[half:] - ordered[: len(ordered) - half]))
+    distance = abs(ordered - (ordered[first] + ordered[first + half]) / 2)
+    return float(np.median(ordered[distance <= BULK * 1.4826 * np.median(distance)]))

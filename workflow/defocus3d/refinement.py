@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
+from defocus3d.frame_model import CONVERGED, GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
 from defocus3d.population import LARGEST_CV, Population
 from defocus3d.psf import PSF
@@ -64,7 +64,7 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Populati
     model = FrameModel(image_e, psf, camera, population)
     source = np.arange(len(places_um))
     state = model.start(np.asarray(places_um, float).reshape(-1, 3), population.photons if population else 100.0)
-    state = climb(model, state, move=False, steps=4, enough=NEARLY)
+    state = climb(model, state, move=False, steps=4, enough=NEARLY if move else CONVERGED)
     other = np.full((len(state.beads), 2), np.nan)
     if move and bank is None:
         state = climb(model, state, move=True, steps=STEPS)
@@ -157,33 +157,43 @@ def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, w
     beads nearly in line pose as one, too bright. Each promising explanation is therefore fitted on its own, in the square around the
     bead, and taken where the frame becomes more likely. What is known of `other` beads, (beads, 2), is kept.
     """
-    other, seen = other.copy(), None
+    other, seen, known = other.copy(), None, model.population.photons_cv < LARGEST_CV
     for bead in np.flatnonzero(which):
         other[bead] = np.nan
         if model.own_image(state, bead)[0].size == 0:
             continue
         if seen is not state:  # most beads stay as they are
             seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
-        less = [np.float32(0.0)]  # of the background
-        if state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
-            lowered = model.background(state.nodes) - model.background(_lowered(model, state, bead))
-            less.insert(0, lowered.astype(np.float32))
-        for low in less:
-            others = _promising(model, state, bead, left + low, weight, bank)
-            if others:
-                state, other[bead] = _best_of(model, state, bead, others, low)
+        if known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
+            state = _on_a_lower_background(model, state, bead, bank)
             if state is not seen:
-                break
+                continue
+        others = _promising(model, state, bead, left, weight, bank)
+        if others:
+            state, other[bead] = _best_of(model, state, bead, others)
     return state, np.vstack([other, np.full((len(state.beads) - len(other), 2), np.nan)])
 
 
-def _lowered(model: FrameModel, state: State, bead: int) -> np.ndarray:
-    """The background's nodes where none that the light of `bead` could reach is above the level."""
+def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Bank) -> State:
+    """`state`, or a better one, in which `bead` is something else and the background around it is lower.
+
+    The background can take the ring of a bead that is taken for its middle; then no other height is promising. The level that it is
+    lowered to, as far as the light of `bead` could reach, is a low one of the frame; the whole frame then judges.
+    """
     row, column = state.beads[bead, 1::-1] / model.psf.pixel_size_um
     far = model.psf.radius_px + GRID_PX
     rows, columns = (abs(np.linspace(0, n - 1, count) - at) < far for n, count, at in zip(model.image.shape, model.nodes, (row, column)))
-    near = np.outer(rows, columns).ravel()
-    return np.where(near, np.minimum(state.nodes, np.percentile(state.nodes, LEVEL)), state.nodes)
+    around = np.outer(rows, columns).ravel()
+    nodes = np.where(around, np.minimum(state.nodes, np.percentile(state.nodes, LEVEL)), state.nodes)
+    if np.array_equal(nodes, state.nodes):
+        return state
+    low = model.state(state.beads, nodes)
+    others = _promising(model, low, bead, (model.image - low.expected).astype(np.float32), model.weight(low), bank)
+    trial = _best_of(model, low, bead, others)[0] if others else low
+    if trial is low:
+        return state
+    trial = climb(model, trial, move=False, steps=4, enough=NEARLY)
+    return trial if trial.cost < state.cost - CLEAR_GAIN else state
 
 
 def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: Bank) -> list[np.ndarray]:
@@ -208,13 +218,9 @@ def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: B
     return others
 
 
-def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray], low) -> tuple[State, tuple[float, float]]:
-    """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`.
-
-    `low`: by how much the background is lower in the others, everywhere (0) or (rows, columns).
-    """
+def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray]) -> tuple[State, tuple[float, float]]:
+    """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`."""
     local, now, near, corner = _around(model, state, bead)
-    other_local = _around(model, state, bead, low)[0] if np.any(low) else local
     me = int(np.flatnonzero(near == bead)[0])
     ways = [(now.cost - CLEAR_GAIN, now)]
     for places in others:
@@ -222,7 +228,7 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
         beads = np.vstack([now.beads, instead[1:]])
         beads[me] = instead[0]
         more = COST_OF_A_BEAD * (len(places) - 1)
-        trial = climb(other_local, other_local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost - more)
+        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost - more)
         ways.append((trial.cost + more, trial))
     cost, best = min(ways, key=lambda way: way[0])
     heights_left = [(c - cost, way.beads[me, Z]) for c, way in ways if abs(way.beads[me, Z] - best.beads[me, Z]) > OTHER_HEIGHT_UM]
@@ -231,19 +237,18 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
         return state, (z, worse)
     beads, fitted = state.beads.copy(), best.beads + corner
     beads[near] = fitted[: len(near)]
-    nodes = _lowered(model, state, bead) if np.any(low) else state.nodes
-    return model.state(np.vstack([beads, fitted[len(near) :]]), nodes), (z, worse)
+    return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes), (z, worse)
 
 
-def _around(model: FrameModel, state: State, bead: int, low=0.0) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
+def _around(model: FrameModel, state: State, bead: int) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
     """Model of the square around `bead`, all else being known; the state in it of the beads near, their numbers, and its corner.
 
-    Beads of the model are the frame's less the corner, a row of parameters. `low`: what the background is taken to be less than it is.
+    Beads of the model are the frame's less the corner, a row of parameters.
     """
     pixel, half = model.psf.pixel_size_um, model.psf.radius_px
     x, y = state.beads[bead, :2]
     near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < NEAR_UM)
-    known = state.expected - low
+    known = state.expected.copy()
     for neighbour in near:
         own, i, j = model.own_image(state, neighbour)
         known[i, j] -= own

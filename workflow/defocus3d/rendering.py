@@ -112,7 +112,7 @@ def _slide(out, weights, line):
 def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach, window):
     """Write what `gradients` gives to `image` (size, size) and, within `reach` of its middle pixel, to `slopes` (3 or more, size, size).
 
-    `window` (first row, end, first column, end) is all that is needed: what lies beyond is left as it was.
+    `window` (first row, end, first column, end) is all that is needed: what lies beyond is not to be relied on.
     """
     top, bottom, start, stop = window
     if top >= bottom or start >= stop:
@@ -169,7 +169,7 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
     """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
 
     Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself. Others are
-    written within the beads' `reach` only, and nothing where the frame does not show it.
+    written within the beads' `reach` only, and none is to be relied on where the frame does not show it.
     """
     rows, columns = expected.shape
     half = size // 2
@@ -183,7 +183,7 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
         unit = out[a, 3]
         write_gradients(unit, out[a], coefficients, x, y, knots[a], reach[a], around)
         start, stop = columns_seen
-        if start >= stop:
+        if start >= stop or rows_seen[0] >= rows_seen[1]:
             continue
         if blur > 0:
             image[around[0] : around[1]] = unit[around[0] : around[1]]
@@ -195,7 +195,7 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
                 above, line, below = image[i - 1, first:last], image[i, first - 1 : last + 1], image[i + 1, first:last]
                 by_blur, own = out[a, 4, i, first:last], unit[i, first:last]
                 for j in range(len(own)):
-                    by_blur[j] = spread * (above[j] + below[j] + line[j] + line[j + 2] - 4 * line[j + 1])
+                    by_blur[j] = spread * (above[j] + below[j] + line[j] + line[j + 2] - np.float32(4) * line[j + 1])
                     own[j] += strength * by_blur[j]
         else:
             out[a, 4] = 0

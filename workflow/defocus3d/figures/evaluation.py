@@ -35,7 +35,7 @@ def draw_evaluation(evaluation: pd.DataFrame, limit: pd.DataFrame | None = None)
     _coverage(panels[1, 2], scenes, "coverage (scenes)", "not evaluated")
     _held_out_error(panels[2, 0], held_out)
     _held_out_bias(panels[2, 1], held_out)
-    _coverage(panels[2, 2], held_out, "coverage (held-out beads)", "no bead was held out")
+    _coverage(panels[2, 2], held_out, "coverage (held out)", "no bead was held out")
     figure.align_ylabels(panels[:, 0])
     style.legend_below(figure, _legend(evaluation, limit))
     return figure
@@ -127,7 +127,7 @@ def _coverage(panel, rows: pd.DataFrame, title: str, missing: str) -> None:
     panel.text(
         0.97,
         0.05,
-        "filled: within 1 σ (ideal 68 %)\nopen: within 2 σ (ideal 95 %)",
+        "filled: within 1 σ\nopen: within 2 σ\ndashed: ideal",
         transform=panel.transAxes,
         ha="right",
         fontsize=8,
