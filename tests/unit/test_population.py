@@ -26,19 +26,22 @@ def test_brightness_and_its_spread_are_found_beneath_the_errors(cv):
     assert found.density_per_um3 == pytest.approx(n / 1e5)
 
 
+def with_outliers(rng, n, typical, cv, every, factors):
+    """Photons of n beads, of which one of so many is brighter or dimmer by a factor from that range."""
+    photons = typical * (1 + cv * rng.standard_normal(n))
+    photons[::every] *= rng.uniform(*factors, n // every)
+    return photons
+
+
 def test_a_tenth_of_overlapping_beads_does_not_matter():
-    rng, n = np.random.default_rng(2), 4000
-    photons = 5000 * (1 + 0.1 * rng.standard_normal(n))
-    photons[::10] *= rng.uniform(1.3, 2.0, n // 10)
-    found = population.measure(photons, np.full(n, 100.0), 1e5, UNKNOWN)
+    photons = with_outliers(np.random.default_rng(2), 4000, 5000, 0.1, 10, (1.3, 2.0))
+    found = population.measure(photons, np.full(len(photons), 100.0), 1e5, UNKNOWN)
     assert found.photons == pytest.approx(5000, rel=0.03) and found.photons_cv < 0.14
 
 
 def test_a_fifth_of_beads_on_the_wrong_side_of_focus_does_not_matter():
-    rng, n = np.random.default_rng(3), 600
-    photons = 6000 * (1 + 0.05 * rng.standard_normal(n))
-    photons[::5] *= rng.uniform(0.5, 0.9, n // 5)
-    found = population.measure(photons, np.full(n, 150.0), 1e4, UNKNOWN)
+    photons = with_outliers(np.random.default_rng(3), 600, 6000, 0.05, 5, (0.5, 0.9))
+    found = population.measure(photons, np.full(len(photons), 150.0), 1e4, UNKNOWN)
     assert found.photons == pytest.approx(6000, rel=0.02) and found.photons_cv < 0.054
 
 

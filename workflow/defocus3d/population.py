@@ -38,6 +38,11 @@ class Population:
         """Standard deviation of the brightness, photoelectrons."""
         return self.photons * self.photons_cv
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of the brightness."""
+        return self.photons_cv < LARGEST_CV
+
     def taken_off(self, photons, precision):
         """What the data alone say of a brightness, and its variance: the posterior `photons` of `precision`, less this prior."""
         prior = 1.0 / self.photons_sd**2

@@ -7,7 +7,7 @@ import numpy as np
 from defocus3d.camera import Camera
 from defocus3d.frame_model import CONVERGED, GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
-from defocus3d.population import LARGEST_CV, Population
+from defocus3d.population import Population
 from defocus3d.psf import PSF
 
 STEPS = 12  # of a fit
@@ -116,7 +116,7 @@ def join_halves(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
     Of a bead that was proposed twice, each of the two has a part of the light, and a fit does not find from there to one bead.
     """
     kept = np.arange(len(state.beads))
-    if model.population.photons_cv >= LARGEST_CV:  # then nobody knows what one bead's light is
+    if not model.population.is_known:  # then nobody knows what one bead's light is
         return state, kept
     x, y, photons = state.beads[:, [0, 1, PHOTONS]].T
     close = np.hypot(x[:, None] - x, y[:, None] - y) < HALVES_UM
@@ -157,14 +157,14 @@ def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, w
     beads nearly in line pose as one, too bright. Each promising explanation is therefore fitted on its own, in the square around the
     bead, and taken where the frame becomes more likely. What is known of `other` beads, (beads, 2), is kept.
     """
-    other, seen, known = other.copy(), None, model.population.photons_cv < LARGEST_CV
+    other, seen = other.copy(), None
     for bead in np.flatnonzero(which):
         other[bead] = np.nan
         if model.own_image(state, bead)[0].size == 0:
             continue
         if seen is not state:  # most beads stay as they are
             seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
-        if known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
+        if model.population.is_known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
             state = _on_a_lower_background(model, state, bead, bank)
             if state is not seen:
                 continue
