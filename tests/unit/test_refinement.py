@@ -5,11 +5,11 @@ import pytest
 from optics import PIXEL_UM, gaussian_psf
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, climb, damped_solution, new_beads
+from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, Z, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
-from defocus3d.refinement import fit_frame
+from defocus3d.refinement import fit_frame, reconsider
 
 CAMERA = Camera()
 BEADS = Population(3000.0, 0.1, 0.01)
@@ -173,6 +173,14 @@ def test_unexplained_light_points_to_its_place_and_height():
     assert (abs(places[0] - truth) < (PIXEL_UM, PIXEL_UM, 0.15)).all()
 
 
+def test_a_missed_bead_is_seen_though_background_and_neighbours_took_of_its_light():
+    psf, truth = ring_psf(), (3.2, 3.2, 0.8)
+    light = 0.25 * psf.image(*truth, (64, 64), 6000)
+    places = unexplained(light - light.mean(), np.full(light.shape, 1 / CAMERA.variance(20.0)), Bank.of(psf), Population(6000.0, 0.05, 0.01), 12.0)
+    assert len(places) == 1
+    assert (abs(places[0] - truth) < (PIXEL_UM, PIXEL_UM, 0.15)).all()
+
+
 def test_a_lack_of_light_is_no_bead():
     dip = np.zeros((40, 40))
     dip[20, 20] = -400.0
@@ -210,6 +218,19 @@ def ring_psf() -> PSF:
         return (1 - share) * spot / spot.sum() + share * ring / ring.sum()
 
     return PSF(np.stack([image(height) for height in z]), PIXEL_UM, float(z[0]), 0.1, (-1.4, 1.4))
+
+
+@pytest.mark.parametrize("height, other", [(0.6, -0.7), (-0.7, 0.6)])
+def test_a_height_chosen_while_a_neighbour_was_missing_is_reconsidered(height, other):
+    psf, population = ring_psf(), Population(6000.0, 0.05, 0.01)
+    truth = np.array([[3.2, 3.2, 0.6], [3.9, 3.4, 1.2]])
+    model = FrameModel(scene(psf, truth, np.random.default_rng(16), 6000.0, (64, 64)), psf, CAMERA, population)
+    state = climb(model, model.start(np.array([[3.2, 3.2, height], truth[1]]), 6000.0), move=True, steps=20)
+    after, others = reconsider(model, state, np.array([[other, 3.0], [np.nan, np.nan]]))
+    assert after.beads[0, Z] == pytest.approx(0.6, abs=0.1)
+    assert after.cost <= state.cost
+    assert others[0, 0] == pytest.approx(-0.7, abs=0.2) and others[0, 1] > 5  # by how much the wrong one is less likely
+    assert np.isnan(others[1]).all()
 
 
 @pytest.mark.parametrize("z", [1.1, 1.2, 1.3])

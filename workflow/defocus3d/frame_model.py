@@ -54,12 +54,15 @@ class FrameModel:
     without this would take for another height.
     """
 
-    def __init__(self, image_e, psf: PSF, camera: Camera, population: Population | None = None, known=None):
-        """`image_e` and `known` (rows, columns): the frame, and what is known of it and not fitted, the background then included."""
+    def __init__(self, image_e, psf: PSF, camera: Camera, population: Population | None = None, known=None, level=False):
+        """`image_e` and `known` (rows, columns): the frame, and what is known of it and not fitted, the background then included.
+
+        `level`: of the background, a part that is linear along rows and columns is fitted nevertheless.
+        """
         self.image, self.psf, self.camera, self.population = np.asarray(image_e, float), psf, camera, population
         self.known = known
         rows, columns = self.image.shape
-        per_side = [max(2, int(np.ceil(n / GRID_PX)) + 1) if known is None else 0 for n in (rows, columns)]
+        per_side = [max(2, int(np.ceil(n / GRID_PX)) + 1) if known is None else 2 * level for n in (rows, columns)]
         self.nodes = tuple(per_side)
         self.hats = (_hats(rows, per_side[0]), _hats(columns, per_side[1]))
 
@@ -81,10 +84,9 @@ class FrameModel:
         return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
 
     def background(self, nodes: np.ndarray) -> np.ndarray:
-        """Background in photoelectrons per pixel, shape of the image."""
-        if self.known is not None:
-            return self.known.copy()
-        return self.hats[0].T @ nodes.reshape(self.nodes) @ self.hats[1]
+        """Background in photoelectrons per pixel, and what else is known, shape of the image."""
+        smooth = self.hats[0].T @ nodes.reshape(self.nodes) @ self.hats[1]
+        return smooth if self.known is None else smooth + self.known
 
     def cost(self, beads, expected: np.ndarray) -> float:
         """Minus the logarithm of the posterior up to a constant."""

@@ -6,6 +6,7 @@ from functools import cached_property
 import numba
 import numpy as np
 from scipy import fft
+from scipy.ndimage import uniform_filter
 from skimage.feature import peak_local_max
 
 from defocus3d.population import Population
@@ -107,12 +108,14 @@ class Bank:
         return moved, moved**2
 
     def best(self, residual, weight, population: Population, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Log Bayes factor of a bead at each pixel, at its best height, the height's number and the brightness: (rows, columns) each.
+        """Log Bayes factor of a missed bead at each pixel, at its best height, the height's number and its light: (rows, columns) each.
 
-        Where no height comes to `least`, that is given, with height 0 and no light. The brightness is that of least squares at each
-        height; few rows at a time, since there are many heights.
+        Of a missed bead's light, the background and other beads have taken a part. So the light is that of least squares together with
+        an even background within the image, and too little of it is not held against a bead: else most of those far from focus are
+        missed. Where no height comes to `least`, that is given, with height 0 and no light. Few rows at a time: there are many heights.
         """
         products, squares = self.linear.correlated(residual * weight), self.squared.correlated(weight)
+        sums, total, left = self.linear.correlated(weight), self._around(weight), self._around(residual * weight)
         rows, columns = residual.shape
         factor, photons = np.full((rows, columns), least, np.float32), np.zeros((rows, columns), np.float32)
         height = np.zeros((rows, columns), np.int64)
@@ -120,14 +123,22 @@ class Bank:
             part = slice(first, min(first + ROWS, rows))
             product = self.linear.shares @ products[:, part].reshape(len(products), -1)
             square = self.squared.shares @ squares[:, part].reshape(len(squares), -1)
+            even = self.linear.shares @ sums[:, part].reshape(len(sums), -1)
+            product -= even * (left[part].reshape(-1) / total[part].reshape(-1))
+            square -= even * (even / total[part].reshape(-1))
             flat = (map_[part].reshape(-1) for map_ in (factor, height, photons))
             _best_height(product, square, population.photons, population.photons_sd**2, *flat)
         return factor, height, photons
 
+    def _around(self, image: np.ndarray) -> np.ndarray:
+        """Sum of `image` over the square of the bank's images around each pixel, float32."""
+        n = self.images.shape[1]
+        return (n * n * uniform_filter(image.astype(float), n, mode="constant")).astype(np.float32)
+
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _best_height(product, square, typical, spread, factor, height, photons):
-    """Write, for each pixel, the best height over `factor`, from sums of (heights, pixels); see `bayes_factor`."""
+    """Write, for each pixel, the best height over `factor`, from sums of (heights, pixels); see `bayes_factor` and `Bank.best`."""
     for k in range(product.shape[0]):
         for i in range(product.shape[1]):
             precision = max(square[k, i], 1e-12)
@@ -135,7 +146,7 @@ def _best_height(product, square, typical, spread, factor, height, photons):
             if bright <= 0:
                 continue
             wide = 1 / precision + spread
-            gain = 0.5 * (bright * product[k, i] - (bright - typical) ** 2 / wide)
+            gain = 0.5 * (bright * product[k, i] - max(bright - typical, 0.0) ** 2 / wide)
             if gain > factor[i]:  # the logarithm, which costs most, can only lower it
                 gain -= 0.5 * np.log(precision * wide)
                 if gain > factor[i]:
@@ -155,7 +166,7 @@ def bayes_factor(photons, variance, population: Population):
 def peaks(residual, weight, bank: Bank, population: Population, least: float, apart_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Places (beads, 3: x, y, z in µm) of peaks of the log Bayes factor above `least`, and their brightness (beads,).
 
-    Peaks are `apart_px` from each other. `residual` is in photoelectrons, `weight` its inverse variance.
+    Peaks are `apart_px` from each other; see `Bank.best`. `residual` is in photoelectrons, `weight` its inverse variance.
     """
     factor, height, photons = bank.best(residual, weight, population, least)
     row, column = peak_local_max(factor, min_distance=apart_px, threshold_abs=least, exclude_border=False).T

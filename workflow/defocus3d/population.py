@@ -61,8 +61,8 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
 
     The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
     beads beyond the range. Beads on the wrong side of focus are too dim, all of them, and beads that overlap too bright or too dim;
-    `_middle` hardly minds them. The scatter s is that for which half of the beads lie as far from it as a Gaussian of variance
-    s² + sigma² has it.
+    `_middle` hardly minds them. The scatter s is that for which half of the beads brighter than it lie as far from it as a Gaussian of
+    variance s² + sigma² has it.
 
     Parameters
     ----------
@@ -79,9 +79,11 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     sharp = np.argsort(error, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(error)))]
     bright, error = bright[sharp], error[sharp]
     middle = _middle(bright)
+    brighter = bright >= middle
+    squares, variances = (bright[brighter] - middle) ** 2, error[brighter] ** 2
 
     def too_far(cv):  # positive while the scatter is too small
-        return np.median((bright - middle) ** 2 / ((cv * middle) ** 2 + error**2)) - chdtri(1, 0.5)
+        return np.median(squares / ((cv * middle) ** 2 + variances)) - chdtri(1, 0.5)
 
     if too_far(LEAST_CV) <= 0:
         cv = LEAST_CV

@@ -15,7 +15,7 @@ FIRST_STEPS = 8  # of one that others follow
 LOCAL_STEPS = 8
 ROUNDS = 2  # of looking for what the fit missed
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
-LEAST_FACTOR = 8.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
+LEAST_FACTOR = 12.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
 WORTH_A_TRIAL = 60.0  # another height whose log Bayes factor is lower by less than this is fitted
 OTHER_HEIGHT_UM = 0.15  # the fit itself finds what is nearer
 TRIALS = 3  # of other heights, and of pairs
@@ -24,6 +24,8 @@ TOO_DIM = 0.5  # times the population's brightness: perhaps the middle of a ring
 LEVEL = 25  # percentile of the background's nodes that counts as its level where no bead is near
 HALVES_UM = 0.6  # beads closer than this along x and y are perhaps one, proposed twice
 COST_OF_A_BEAD = 20.0  # in log-likelihood, of two for one: what a freely placed bead gains by chance, and by faults of the PSF
+DOUBTFUL = 25.0  # in log-likelihood: another height that was less likely by less than this is tried once more
+WIDE_UM = 4.0  # beads this close are then fitted anew with it
 NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
 CHANGED = 1.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
 CLEAR_GAIN = 0.5  # in log-likelihood, for another explanation to be taken
@@ -92,7 +94,8 @@ def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State,
         source, other = _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
         state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS, enough=NEARLY)
     state, other = try_others(model, state, bank, other, _changed(model, state, before))
-    return climb(model, state, move=True, steps=FIRST_STEPS), _extended(source, len(state.beads)), other
+    state, other = reconsider(model, climb(model, state, move=True, steps=FIRST_STEPS), other)
+    return state, _extended(source, len(state.beads)), other
 
 
 def _changed(model: FrameModel, state: State, before: State | None) -> np.ndarray:
@@ -174,6 +177,31 @@ def try_others(model: FrameModel, state: State, bank: Bank, other: np.ndarray, w
     return state, np.vstack([other, np.full((len(state.beads) - len(other), 2), np.nan)])
 
 
+def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[State, np.ndarray]:
+    """`state`, and `other` of `Fit`, with each bead at its other height where the frame is more likely so.
+
+    When heights were tried, other beads were still missing or elsewhere, and only what is next to a bead could give way. Those for
+    which it was close are tried again, with all that overlaps them and the background, and the whole frame judges.
+    """
+    other = other.copy()
+    doubtful = np.flatnonzero(other[:, 1] < DOUBTFUL)
+    for bead in doubtful[np.argsort(other[doubtful, 1], kind="stable")]:
+        local, now, near, corner = _around(model, state, bead, WIDE_UM, level=True)
+        now = climb(local, now, move=True, steps=LOCAL_STEPS)
+        beads = now.beads.copy()
+        beads[near == bead, Z:] = other[bead, 0], model.population.photons, 0.0
+        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost)
+        other[bead, 1] = max(trial.cost - now.cost, 0.0)
+        if trial.cost < now.cost:
+            beads = state.beads.copy()
+            beads[near] = trial.beads + corner
+            trial = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS, beat=state.cost)
+            if trial.cost < state.cost - CLEAR_GAIN:
+                other[bead] = state.beads[bead, Z], state.cost - trial.cost
+                state = trial
+    return state, other
+
+
 def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Bank) -> State:
     """`state`, or a better one, in which `bead` is something else and the background around it is lower.
 
@@ -240,23 +268,27 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
     return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes), (z, worse)
 
 
-def _around(model: FrameModel, state: State, bead: int) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
+def _around(model: FrameModel, state: State, bead: int, near_um=NEAR_UM, level=False) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
     """Model of the square around `bead`, all else being known; the state in it of the beads near, their numbers, and its corner.
 
-    Beads of the model are the frame's less the corner, a row of parameters.
+    Beads of the model are the frame's less the corner, a row of parameters. `level`: the background's is fitted too.
     """
     pixel, half = model.psf.pixel_size_um, model.psf.radius_px
     x, y = state.beads[bead, :2]
-    near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < NEAR_UM)
+    near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < near_um)
     known = state.expected.copy()
     for neighbour in near:
         own, i, j = model.own_image(state, neighbour)
         known[i, j] -= own
     top, left = max(0, int(y / pixel) - half), max(0, int(x / pixel) - half)
     window = slice(top, int(y / pixel) + half + 1), slice(left, int(x / pixel) + half + 1)
-    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known[window], 0.01))
+    known = known[window]
+    nodes = np.full(4 * level, known.min() / 2)
+    if level:
+        known = known - known.min() / 2
+    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known, 0.01), level=level)
     corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
-    return local, local.state(state.beads[near] - corner, np.empty(0)), near, corner
+    return local, local.state(state.beads[near] - corner, nodes), near, corner
 
 
 def _covariance(model: FrameModel, state: State) -> np.ndarray:
