@@ -29,8 +29,6 @@ def goal(*values, why):
 
 SAMPLE = "the beads of this movie happened to move so: the true positions of those in the tracks give 0.92 of D along x, 1.03 along z"
 SYSTEMATIC = 0.03  # D of the same tracks, by measured and by true positions, differs by less, apart from chance
-SIDES = "within a micrometre of focus some heights of crowds are on the wrong side over several frames: D of the dense movie is 4 to 10 % too large along z"
-SHORTFALL = 0.1  # what SIDES says at most
 LARGEST_SD = {"sparse": 0.05, "dense": 0.04, "dim": 0.05}  # of their ratio by chance
 ANY_HEIGHT_UM = 1.0  # a bead whose height is wrong by less is still that bead
 
@@ -89,21 +87,14 @@ def measured_and_true(movie):
     return out
 
 
-@pytest.mark.parametrize("movie, axes", [("sparse", AXES), ("dense", AXES[:2]), goal("dense", AXES[2:], why=SIDES), ("dim", AXES)])
-def test_diffusion_coefficients_are_those_of_the_beads_true_positions(movie, axes):
+@pytest.mark.parametrize("movie", ["sparse", "dense", "dim"])
+def test_diffusion_coefficients_are_those_of_the_beads_true_positions(movie):
     """What a movie's few thousand steps happen to be is in both, and the error of the measurement is left."""
     (measured, drawn), (true, drawn_true) = measured_and_true(movie)
     ratio, sd = measured / true, (drawn / drawn_true).std(axis=0)
     print(f"\n{movie}: D by measured over D by true positions", dict(zip(AXES, ratio.round(3))), "give or take", sd.round(3))
-    asked = np.isin(AXES, axes)
-    assert (abs(ratio - 1) < SYSTEMATIC + 2 * sd)[: len(AXES)][asked].all()
+    assert (abs(ratio - 1) < SYSTEMATIC + 2 * sd).all()
     assert (sd < LARGEST_SD[movie]).all()  # or the above would tell nothing
-
-
-def test_the_shortfall_of_the_dense_movie_is_no_larger_than_stated():
-    (measured, drawn), (true, drawn_true) = measured_and_true("dense")
-    along_z = AXES.index("z")
-    assert abs(measured / true - 1)[along_z] < SHORTFALL + 2 * (drawn / drawn_true).std(axis=0)[along_z]
 
 
 @pytest.mark.parametrize("axis", [goal("x", why=SAMPLE), "y", goal("z", why=SAMPLE)])
@@ -111,14 +102,11 @@ def test_diffusion_coefficient_of_the_dense_movie(axis):
     assert brownian("dense")["D_um2_s"][axis]["value"] == pytest.approx(truth("dense")["D_um2_s"].iloc[0], rel=0.05)
 
 
-@pytest.mark.parametrize("left_out", [{("dense", "x"), ("dense", "z")}, goal(set(), why=f"{SAMPLE}; {SIDES}")])
-def test_confidence_intervals_hold_the_truth(left_out):
+def test_confidence_intervals_hold_the_truth():
     missed = []
     for movie in LEAST_JACCARD:
         true = truth(movie)["D_um2_s"].iloc[0]
         for axis in AXES:
-            if (movie, axis) in left_out:
-                continue
             low, high = brownian(movie)["D_um2_s"][axis]["ci95"]
             if low is None or not low <= true <= high:
                 missed.append((movie, axis, low, true, high))

@@ -12,7 +12,7 @@ from defocus3d.psf import PSF
 
 STEPS = 12  # of a fit
 FIRST_STEPS = 8  # of one that others follow
-LOCAL_STEPS = 8
+LOCAL_STEPS = 6
 ROUNDS = 2  # of looking for what the fit missed
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
 LEAST_FACTOR = 12.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
@@ -27,7 +27,7 @@ COST_OF_A_BEAD = 20.0  # in log-likelihood, of two for one: what a freely placed
 DOUBTFUL = 25.0  # in log-likelihood: another height that was less likely by less than this is tried once more
 WIDE_UM = 4.0  # beads this close are then fitted anew with it
 NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
-CHANGED = 1.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
+CHANGED = 4.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
 CLEAR_GAIN = 0.5  # in log-likelihood, for another explanation to be taken
 
 
