@@ -200,9 +200,16 @@ def test_beyond_the_frame_there_is_no_light_to_explain(place):
 
 def test_beads_far_outside_of_the_frame_are_no_error():
     psf, rng = gaussian_psf(), np.random.default_rng(15)
-    places = np.array([[2.0, 2.0, 0.3], [9.0, 2.0, 0.0], [2.0, 12.0, 0.0], [-5.0, -6.0, 0.0]])
+    places = np.array([[2.0, 2.0, 0.3], [9.0, 2.0, 0.0], [2.0, 12.0, 0.0], [-9.0, -6.0, 0.0], [-9.1, -6.0, 0.0]])
     fit = fit_frame(scene(psf, places[:1], rng), places, psf, CAMERA, BEADS, bank=Bank.of(psf))
     assert (abs(fit.places_um[0] - places[0]) < 5 * fit.sigma_um[0]).all()
+
+
+def test_beads_that_left_the_frame_are_not_reconsidered():
+    psf, places = gaussian_psf(), np.array([[2.0, 2.0, 0.3], [-9.0, 2.0, 0.3]])
+    model = FrameModel(scene(psf, places[:1], np.random.default_rng(15)), psf, CAMERA, BEADS)
+    state, others = reconsider(model, model.start(places, 3000.0), np.array([[np.nan, np.nan], [-0.3, 1.0]]))
+    assert (state.beads[:, :3] == places).all() and others[1].tolist() == [-0.3, 1.0]
 
 
 def ring_psf() -> PSF:

@@ -186,6 +186,8 @@ def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[Stat
     other = other.copy()
     doubtful = np.flatnonzero(other[:, 1] < DOUBTFUL)
     for bead in doubtful[np.argsort(other[doubtful, 1], kind="stable")]:
+        if model.own_image(state, bead)[0].size == 0:
+            continue
         local, now, near, corner = _around(model, state, bead, WIDE_UM, level=True)
         now = climb(local, now, move=True, steps=LOCAL_STEPS)
         beads = now.beads.copy()
@@ -282,10 +284,10 @@ def _around(model: FrameModel, state: State, bead: int, near_um=NEAR_UM, level=F
         known[i, j] -= own
     top, left = max(0, int(y / pixel) - half), max(0, int(x / pixel) - half)
     window = slice(top, int(y / pixel) + half + 1), slice(left, int(x / pixel) + half + 1)
-    known = known[window]
-    nodes = np.full(4 * level, known.min() / 2)
+    known, nodes = known[window], np.empty(0)
     if level:
-        known = known - known.min() / 2
+        nodes = np.full(4, known.min() / 2)
+        known = known - nodes[0]
     local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known, 0.01), level=level)
     corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
     return local, local.state(state.beads[near] - corner, nodes), near, corner
