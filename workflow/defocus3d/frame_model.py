@@ -189,7 +189,7 @@ def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float =
             trial = model.state(beads, np.maximum(state.nodes + step[own:], 0.05))
             if trial.cost <= state.cost:
                 break
-            damping = max(damping, 1e-3) * 10
+            damping = max(damping, 2e-3) * 30
         else:
             return state
         gain, state = state.cost - trial.cost, trial
