@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from defocus3d.assessment import binned
 from defocus3d.evaluation import best_threshold, jaccard, match, other_weight
 
 
@@ -59,3 +60,12 @@ def test_worth_of_a_likelihood_is_learned_from_which_height_was_right(weight):
     only_one = found.assign(other_z_um=np.nan, other_loss=np.nan)
     assert other_weight(truth, only_one) == 1.0
     assert other_weight(truth, pd.concat([found, only_one])) <= 1.0
+
+
+def test_a_bead_counts_in_its_own_bin_whatever_was_measured_of_it():
+    truth = table((0, 1, 1, 0), (0, 5, 5, 0)).assign(photons=[1900.0, 2100.0])
+    found = table((0, 1, 1, 0), (0, 5, 5, 0), (0, 9, 9, 0)).assign(photons=[2200.0, 2200.0, 1500.0])  # and one that is not there
+    found = found.assign(sigma_x_um=0.01, sigma_y_um=0.01, sigma_z_um=0.01)
+    low, high = (binned("refined", "photons", "photons", *edges, truth, found, (-1.5, 1.5)) for edges in ((1000, 2000), (2000, 3000)))
+    assert (low["recall"], low["precision"], low["jaccard"]) == (1.0, 0.5, 0.5)
+    assert (high["recall"], high["precision"], high["jaccard"]) == (1.0, 1.0, 1.0)

@@ -114,12 +114,14 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
             ("photons", "photons", np.geomspace(*localizer.calibration.photons, PHOTON_BINS + 1)),
         ]:  # fmt: skip
             for start, stop in zip(edges[:-1], edges[1:]):
-                rows.append(_bin(stage, axis, column, start, stop, truth, found, (low, high)))
+                rows.append(binned(stage, axis, column, start, stop, truth, found, (low, high)))
     return rows
 
 
-def _bin(stage, axis, column, start, stop, truth, found, axial_range_um) -> dict:
-    """One row: by density, whole frames belong to a bin; by z or brightness, beads do, and localizations by their own value."""
+def binned(stage, axis, column, start, stop, truth, found, axial_range_um) -> dict:
+    """One row: by density, whole frames belong to a bin; by z or brightness, beads do, with what was found of them, and by their own
+    value, localizations of nothing.
+    """
     if axis == "density_per_um2":
         frames = truth.loc[truth["density"].between(start, stop), "frame"].unique()
         truth, found = truth[truth["frame"].isin(frames)], found[found["frame"].isin(frames)]
@@ -127,12 +129,12 @@ def _bin(stage, axis, column, start, stop, truth, found, axial_range_um) -> dict
     pairs = pairs_table(inside, found)
     counts = jaccard(truth, found, axial_range_um)
     if axis in ("z_um", "photons"):
+        _, j = evaluation.match(inside, found)
+        false = np.delete(found[column].to_numpy(), j)
         pairs = pairs[pairs[column].between(start, stop)]
-        n_truth, n_found = int(inside[column].between(start, stop).sum()), int(found[column].between(start, stop).sum())
-        matched = len(pairs)
-        union = max(n_truth + n_found - matched, matched)  # a bead may be found just beyond the bin's edge
-        counts = {"n_truth": n_truth, "n_found": n_found, "n_matched": matched, "jaccard": matched / union if union else np.nan,
-                  "recall": matched / n_truth if n_truth else np.nan, "precision": min(1.0, matched / n_found) if n_found else np.nan}  # fmt: skip
+        matched, n_truth = len(pairs), int(inside[column].between(start, stop).sum())
+        n_false = int(((false >= start) & (false <= stop)).sum())
+        counts = evaluation.score(n_truth, matched + n_false, matched)
     return row("scenes", stage, axis, start, stop, counts, pairs)
 
 

@@ -45,7 +45,11 @@ def jaccard(truth: pd.DataFrame, found: pd.DataFrame, axial_range_um, scored_ran
     scored = present["z_um"].between(low, high).to_numpy()
     matched = int(scored[i].sum())
     neutral = int((~scored[i]).sum())
-    n_truth, n_found = int(scored.sum()), len(found) - neutral
+    return score(int(scored.sum()), len(found) - neutral, matched)
+
+
+def score(n_truth: int, n_found: int, matched: int) -> dict:
+    """What `jaccard` gives, of these numbers of beads, of localizations, and of beads that were localized."""
     union = n_truth + n_found - matched
     return {"n_truth": n_truth, "n_found": n_found, "n_matched": matched, "jaccard": matched / union if union else np.nan,
             "recall": matched / n_truth if n_truth else np.nan, "precision": matched / n_found if n_found else np.nan}  # fmt: skip
