@@ -40,6 +40,11 @@ def test_a_tenth_of_overlapping_beads_does_not_matter():
     assert found.photons == pytest.approx(5000, rel=0.03) and found.photons_cv < 0.14
 
 
+def test_a_fifth_of_overlapping_beads_hardly_widens_the_spread():
+    photons = with_outliers(np.random.default_rng(5), 4000, 5000, 0.1, 5, (1.3, 2.0))
+    assert population.measure(photons, np.full(len(photons), 100.0), 1e5, UNKNOWN).photons_cv < 0.15
+
+
 def test_a_fifth_of_beads_on_the_wrong_side_of_focus_does_not_matter():
     photons = with_outliers(np.random.default_rng(3), 600, 6000, 0.05, 5, (0.5, 0.9))
     found = population.measure(photons, np.full(len(photons), 150.0), 1e4, UNKNOWN)

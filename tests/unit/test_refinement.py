@@ -205,11 +205,35 @@ def test_beads_far_outside_of_the_frame_are_no_error():
     assert (abs(fit.places_um[0] - places[0]) < 5 * fit.sigma_um[0]).all()
 
 
+@pytest.mark.parametrize("z", [-0.2, 0.5])
+def test_a_missed_bead_near_focus_is_one_and_not_many_far_from_it(z):
+    psf, population = wide_psf(), Population(6000.0, 0.08, 0.005)
+    truth = np.array([[4.0, 4.2, z], [9.0, 8.0, -1.0]])
+    image = CAMERA.detect(psf.image(*truth.T, (128, 128), 6000) + 20, np.random.default_rng(17))
+    fit = fit_frame(image, truth[1:], psf, CAMERA, population, bank=Bank.of(psf))
+    assert len(fit.photons) == 2 and (fit.log_odds > 0).all()
+    assert (abs(fit.places_um - truth[::-1]) < 5 * fit.sigma_um).all()
+
+
 def test_beads_that_left_the_frame_are_not_reconsidered():
     psf, places = gaussian_psf(), np.array([[2.0, 2.0, 0.3], [-9.0, 2.0, 0.3]])
     model = FrameModel(scene(psf, places[:1], np.random.default_rng(15)), psf, CAMERA, BEADS)
     state, others = reconsider(model, model.start(places, 3000.0), np.array([[np.nan, np.nan], [-0.3, 1.0]]))
     assert (state.beads[:, :3] == places).all() and others[1].tolist() == [-0.3, 1.0]
+
+
+def wide_psf() -> PSF:
+    """A spot that grows to a disc of 2.2 µm, with a bright rim behind focus."""
+    z, half = np.arange(-2.0, 2.01, 0.1), 36
+    v, u = np.mgrid[-half : half + 1, -half : half + 1] * PIXEL_UM
+    r = np.hypot(v, u)
+
+    def image(height):
+        radius = 0.2 + 1.0 * abs(height)
+        disc = 1 / (1 + np.exp((r - radius) / 0.1)) * (1 + (r / radius) ** 2 * np.clip(height, 0, 1))
+        return disc / disc.sum()
+
+    return PSF(np.stack([image(height) for height in z]), PIXEL_UM, float(z[0]), 0.1, (-1.5, 1.5))
 
 
 def ring_psf() -> PSF:

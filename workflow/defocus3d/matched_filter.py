@@ -18,6 +18,7 @@ SHIFTS_PX = (-2, 0, 2)  # of a bead's place, along x and y, tried together with 
 PARTNERS_PX = [(dx, dy) for dy in (-4, -2, 0, 2, 4) for dx in (-4, -2, 0, 2, 4)]  # of a second bead's place from the first's
 EVERY = 2  # heights of the bank tried for one of two beads
 TOLERANCE = 0.01  # of the bank's images as sums of a few
+REMAINS, AROUND = 0.05, 1.0  # of a missed bead's log Bayes factor, in what is left, within so many sizes of an image
 ROWS = 32  # of a frame, for which all heights are held in memory at once
 
 
@@ -130,6 +131,12 @@ class Bank:
             _best_height(product, square, population.photons, population.photons_sd**2, *flat)
         return factor, height, photons
 
+    def shown(self, z_um: float, row: int, column: int, shape) -> tuple[np.ndarray, slice, slice]:
+        """The part that a frame of `shape` shows of the image at `z_um` around a pixel of it, and its rows and columns there (slices)."""
+        image, half = self.images[np.argmin(abs(self.z_um - z_um))], self.images.shape[1] // 2
+        i, j = slice(max(0, row - half), min(shape[0], row + half + 1)), slice(max(0, column - half), min(shape[1], column + half + 1))
+        return image[i.start - row + half : i.stop - row + half, j.start - column + half : j.stop - column + half], i, j
+
     def _around(self, image: np.ndarray) -> np.ndarray:
         """Sum of `image` over the square of the bank's images around each pixel, float32."""
         n = self.images.shape[1]
@@ -175,8 +182,30 @@ def peaks(residual, weight, bank: Bank, population: Population, least: float, ap
 
 
 def unexplained(residual, weight, bank: Bank, population: Population, least: float) -> np.ndarray:
-    """Places (beads, 3: x, y, z in µm) at which another bead would explain the residual; see `peaks`."""
-    return peaks(residual, weight, bank, population, least, APART_PX)[0]
+    """Places (beads, 3: x, y, z in µm) at which other beads would explain the residual; see `peaks`.
+
+    Wherever a broad image covers the light of one missed bead there is a peak. So peaks are taken one by one, the clearest first, and the
+    light of each is taken off before the next is asked (matching pursuit: Mallat and Zhang 1993, IEEE Trans. Signal Process. 41, 3397).
+    What remains of a clear one, between the places and heights that are tried and in the background that took of its light, is no reason
+    for another.
+    """
+    left, kept, gains = residual.copy(), [], []
+    places, _ = peaks(residual, weight, bank, population, least, APART_PX)
+    for place in places:
+        column, row = np.rint(place[:2] / bank.pixel_size_um).astype(int)
+        image, i, j = bank.shown(place[2], row, column, residual.shape)
+        contrast = image - (image * weight[i, j]).sum() / weight[i, j].sum()
+        product, square = (contrast * weight[i, j] * left[i, j]).sum(), (contrast**2 * weight[i, j]).sum()
+        around = [gain for gain, other in zip(gains, kept) if abs(other - place)[:2].max() < AROUND * len(bank.images[0]) * bank.pixel_size_um]
+        asked = max([least, *(REMAINS * gain for gain in around)])
+        gain = np.full(1, asked, np.float32)
+        _best_height(np.array([[product]]), np.array([[square]]), population.photons, population.photons_sd**2,
+                     gain, np.zeros(1, np.int64), np.zeros(1, np.float32))  # fmt: skip
+        if gain[0] > np.float32(asked):
+            kept.append(place)
+            gains.append(float(gain[0]))
+            left[i, j] -= product / square * image
+    return np.array(kept).reshape(-1, 3)
 
 
 def heights(residual, weight, place_um, bank: Bank, population: Population) -> tuple[np.ndarray, np.ndarray]:

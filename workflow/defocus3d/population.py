@@ -10,7 +10,7 @@ LEAST_CV = 0.05  # beads of one batch differ in volume, and the light that excit
 LARGEST_CV = 1.0  # nothing is known
 FEWEST = 12  # beads from which a brightness can be told
 CLEAR_SNR = 8.0  # of beads whose brightness is well measured
-SHARP_SHARE, FEWEST_SHARP = 0.25, 50  # of them, the best measured; 50 tell their scatter to a sixth
+SHARP_SHARE, FEWEST_SHARP = 0.25, 50  # of them, the best measured; 50 tell their scatter to a quarter
 BULK = 2.5  # standard deviations from the middle up to which beads count in it
 UNSTATED = 2.0  # real errors of brightness over those that a fit states, which knows nothing of light that is uneven between the background's nodes
 
@@ -61,8 +61,8 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
 
     The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
     beads beyond the range. Beads on the wrong side of focus are too dim, all of them, and beads that overlap too bright or too dim;
-    `_middle` hardly minds them. The scatter s is that for which half of the beads brighter than it lie as far from it as a Gaussian of
-    variance s² + sigma² has it.
+    `_bulk` hardly minds them. The brightness is the bulk's median; the scatter s is that for which half of the brighter ones of the bulk
+    lie as far from it as a Gaussian of variance s² + sigma² has it.
 
     Parameters
     ----------
@@ -78,8 +78,9 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     bright, error = photons[clear], UNSTATED * sigma[clear]
     sharp = np.argsort(error, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(error)))]
     bright, error = bright[sharp], error[sharp]
-    middle = _middle(bright)
-    brighter = bright >= middle
+    bulk = _bulk(bright)
+    middle = float(np.median(bright[bulk]))
+    brighter = bulk & (bright >= middle)
     squares, variances = (bright[brighter] - middle) ** 2, error[brighter] ** 2
 
     def too_far(cv):  # positive while the scatter is too small
@@ -94,8 +95,8 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     return Population(middle, float(cv), len(photons) / volume_um3)
 
 
-def _middle(values: np.ndarray) -> float:
-    """Median of the bulk of `values`: of those near the shortest interval that holds half of them.
+def _bulk(values: np.ndarray) -> np.ndarray:
+    """Which of `values` are near the shortest interval that holds half of them, bool.
 
     That interval hardly minds outliers, though they be all on one side (Rousseeuw 1984, J. Am. Stat. Assoc. 79, 871); near are those
     within `BULK` robust standard deviations of its middle.
@@ -103,5 +104,5 @@ def _middle(values: np.ndarray) -> float:
     ordered = np.sort(values)
     half = len(ordered) // 2
     first = int(np.argmin(ordered[half:] - ordered[: len(ordered) - half]))
-    distance = abs(ordered - (ordered[first] + ordered[first + half]) / 2)
-    return float(np.median(ordered[distance <= BULK * 1.4826 * np.median(distance)]))
+    distance = abs(values - (ordered[first] + ordered[first + half]) / 2)
+    return distance <= BULK * 1.4826 * np.median(distance)

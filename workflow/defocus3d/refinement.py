@@ -82,20 +82,27 @@ def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State,
     for _ in range(ROUNDS):
         tried, other = try_others(model, state, bank, other, _changed(model, state, before))
         before, state = state, climb(model, tried, move=True, steps=4, enough=NEARLY)
-        source = _extended(source, len(state.beads))
-        kept = _odds(model, state, _covariance(model, state)) > 0
-        if not kept.all():
-            state = model.state(state.beads[kept], state.nodes)
+        state, kept = _probable(model, state)
         missed = unexplained(model.image - state.expected, model.weight(state), bank, model.population, LEAST_FACTOR)
-        source, other = source[kept], other[kept]
+        source, other = _extended(source, len(kept))[kept], other[kept]
         if kept.all() and not len(missed):
             break
         beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
         source, other = _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
         state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS, enough=NEARLY)
     state, other = try_others(model, state, bank, other, _changed(model, state, before))
-    state, other = reconsider(model, climb(model, state, move=True, steps=FIRST_STEPS), other)
-    return state, _extended(source, len(state.beads)), other
+    state, kept = _probable(model, climb(model, state, move=True, steps=FIRST_STEPS))
+    source, other = _extended(source, len(kept))[kept], other[kept]
+    if not kept.all():
+        state = climb(model, state, move=True, steps=FIRST_STEPS)
+    state, other = reconsider(model, state, other)
+    return state, source, other
+
+
+def _probable(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
+    """`state` with the beads that are more probable than not, and which of its beads these are, bool (beads,)."""
+    kept = _odds(model, state, _covariance(model, state)) > 0
+    return state if kept.all() else model.state(state.beads[kept], state.nodes), kept
 
 
 def _changed(model: FrameModel, state: State, before: State | None) -> np.ndarray:
@@ -181,7 +188,7 @@ def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[Stat
     """`state`, and `other` of `Fit`, with each bead at its other height where the frame is more likely so.
 
     When heights were tried, other beads were still missing or elsewhere, and only what is next to a bead could give way. Those for
-    which it was close are tried again, with all that overlaps them and the background, and the whole frame judges.
+    which it was close are tried again, with all beads within `WIDE_UM` and the background, and the whole frame judges.
     """
     other = other.copy()
     doubtful = np.flatnonzero(other[:, 1] < DOUBTFUL)
@@ -193,7 +200,11 @@ def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[Stat
         beads = now.beads.copy()
         beads[near == bead, Z:] = other[bead, 0], model.population.photons, 0.0
         trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost)
-        other[bead, 1] = max(trial.cost - now.cost, 0.0)
+        z = trial.beads[near == bead, Z].item()
+        if abs(z - state.beads[bead, Z]) < OTHER_HEIGHT_UM:  # it slid back
+            other[bead] = np.nan
+            continue
+        other[bead] = z, trial.cost - now.cost
         if trial.cost < now.cost:
             beads = state.beads.copy()
             beads[near] = trial.beads + corner
@@ -201,6 +212,8 @@ def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[Stat
             if trial.cost < state.cost - CLEAR_GAIN:
                 other[bead] = state.beads[bead, Z], state.cost - trial.cost
                 state = trial
+            else:
+                other[bead, 1] = max(trial.cost - state.cost, 0.0)
     return state, other
 
 
