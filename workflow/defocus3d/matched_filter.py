@@ -115,8 +115,9 @@ class Bank:
         an even background within the image, and too little of it is not held against a bead: else most of those far from focus are
         missed. Where no height comes to `least`, that is given, with height 0 and no light. Few rows at a time: there are many heights.
         """
-        products, squares = self.linear.correlated(residual * weight), self.squared.correlated(weight)
-        sums, total, left = self.linear.correlated(weight), self._around(weight), self._around(residual * weight)
+        weighted = residual * weight
+        products, squares, sums = self.linear.correlated(weighted), self.squared.correlated(weight), self.linear.correlated(weight)
+        left, total = self._around(weighted), self._around(weight)
         rows, columns = residual.shape
         factor, photons = np.full((rows, columns), least, np.float32), np.zeros((rows, columns), np.float32)
         height = np.zeros((rows, columns), np.int64)
@@ -144,20 +145,24 @@ class Bank:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
+def _missed_factor(product, square, typical, spread):
+    """Log Bayes factor of a missed bead (see `Bank.best`) and its light, from sums of weighted products; see `bayes_factor`."""
+    precision = max(square, 1e-12)
+    light = product / precision
+    wide = 1 / precision + spread
+    return 0.5 * (light * product - max(light - typical, 0.0) ** 2 / wide) - 0.5 * np.log(precision * wide), light
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
 def _best_height(product, square, typical, spread, factor, height, photons):
-    """Write, for each pixel, the best height over `factor`, from sums of (heights, pixels); see `bayes_factor` and `Bank.best`."""
+    """Write, for each pixel, the best height over `factor`, from sums of (heights, pixels)."""
     for k in range(product.shape[0]):
         for i in range(product.shape[1]):
-            precision = max(square[k, i], 1e-12)
-            bright = product[k, i] / precision
-            if bright <= 0:
-                continue
-            wide = 1 / precision + spread
-            gain = 0.5 * (bright * product[k, i] - max(bright - typical, 0.0) ** 2 / wide)
-            if gain > factor[i]:  # the logarithm, which costs most, can only lower it
-                gain -= 0.5 * np.log(precision * wide)
-                if gain > factor[i]:
-                    factor[i], height[i], photons[i] = gain, k, bright
+            if product[k, i] <= 0 or 0.5 * product[k, i] ** 2 <= factor[i] * max(square[k, i], 1e-12):
+                continue  # the rest, of which the logarithm costs most, can only lower it
+            gain, light = _missed_factor(product[k, i], square[k, i], typical, spread)
+            if gain > factor[i]:
+                factor[i], height[i], photons[i] = gain, k, light
 
 
 def bayes_factor(photons, variance, population: Population):
@@ -197,14 +202,11 @@ def unexplained(residual, weight, bank: Bank, population: Population, least: flo
         contrast = image - (image * weight[i, j]).sum() / weight[i, j].sum()
         product, square = (contrast * weight[i, j] * left[i, j]).sum(), (contrast**2 * weight[i, j]).sum()
         around = [gain for gain, other in zip(gains, kept) if abs(other - place)[:2].max() < AROUND * len(bank.images[0]) * bank.pixel_size_um]
-        asked = max([least, *(REMAINS * gain for gain in around)])
-        gain = np.full(1, asked, np.float32)
-        _best_height(np.array([[product]]), np.array([[square]]), population.photons, population.photons_sd**2,
-                     gain, np.zeros(1, np.int64), np.zeros(1, np.float32))  # fmt: skip
-        if gain[0] > np.float32(asked):
+        gain, light = _missed_factor(product, square, population.photons, population.photons_sd**2)
+        if light > 0 and gain > max([least, *(REMAINS * other for other in around)]):
             kept.append(place)
-            gains.append(float(gain[0]))
-            left[i, j] -= product / square * image
+            gains.append(gain)
+            left[i, j] -= light * image
     return np.array(kept).reshape(-1, 3)
 
 
