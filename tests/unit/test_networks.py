@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from optics import gaussian_psf
 
-from defocus3d import cnn, fcn, models, tables
+from defocus3d import cnn, fcn, models, tables, training
 from defocus3d.camera import Camera
 from defocus3d.card import Card
 from defocus3d.localization import Localizer, doubles, localize_movie
-from defocus3d.training import learning_rate
+from defocus3d.scenes import Scenes
+from defocus3d.training import Examples, clean_crops, learning_rate
 
 PIXEL_UM = 0.1
 
@@ -63,10 +64,98 @@ def test_any_image_size_goes_through(shape):
 
 def test_crops_are_centred_and_mirror_the_border():
     plane = np.arange(60 * 70, dtype=float).reshape(1, 60, 70, 1)
-    middle, corner = cnn.crops(plane, [0, 0], np.array([35.0, 0.0]), np.array([30.0, 0.0]))
+    middle, corner = cnn.crops(plane, [0, 0], *cnn.centres(np.array([35.4, -0.7]), np.array([29.6, 0.0]), (60, 70)))
     half = cnn.CROP_PX // 2
     assert middle[half, half, 0] == plane[0, 30, 35, 0]
     assert corner[half, half, 0] == plane[0, 0, 0, 0] == corner[half - 1, half - 1, 0]
+
+
+class NearestLight:
+    """In place of both networks: of one bead in each image, the FCN is 1.3 and 0.8 pixels off, the CNN finds the nearest bright pixel."""
+
+    def __init__(self, x_px, y_px, sigma, shape):
+        self.sigma = sigma
+        self.cells = cells_of(np.array([x_px + 1.3]), np.array([y_px - 0.8]), shape)
+
+    def __call__(self, images):
+        if images.shape[-1] == 1:
+            return np.repeat(self.cells, len(images), axis=0)
+        away = np.hypot(*(np.indices(images.shape[1:3]) - cnn.CROP_PX // 2))  # beyond the border is the mirror image
+        row, column = np.unravel_index((images[..., 0] - 0.01 * away).reshape(len(images), -1).argmax(axis=1), images.shape[1:3])
+        place = np.stack([column, row, np.full(len(images), 0.7)], axis=1) - (cnn.CROP_PX // 2, cnn.CROP_PX // 2, 0.0)
+        return np.concatenate([place, np.log([self.sigma] * len(images))], axis=1)
+
+
+@pytest.mark.parametrize(("x_px", "y_px"), [(30, 20), (2, 45)])
+@pytest.mark.parametrize("sigma", [(0.1, 0.15, 0.05), (0.1, 0.3, 0.05)])  # the FCN states 0.2 pixels
+def test_the_surer_network_has_the_place(x_px, y_px, sigma):
+    images = np.full((2, 48, 64), 20.0, np.float32)
+    images[:, y_px, x_px] = 500.0
+    both = NearestLight(x_px, y_px, sigma, (48, 64))
+    found = Localizer(both, both, gaussian_psf(), Camera(), None).networks(images, 0.5)
+    assert found["frame"].tolist() == [0, 1]
+    y_found = y_px - (0.8 if sigma[1] > 0.2 else 0.0)
+    assert found[["x_um", "y_um", "z_um"]].to_numpy() == pytest.approx(np.array([[x_px * PIXEL_UM, y_found * PIXEL_UM, 0.7]] * 2), abs=1e-6)
+    stated = found[["sigma_x_um", "sigma_y_um", "sigma_z_um"]].to_numpy()
+    assert stated == pytest.approx(np.array([[0.01, min(sigma[1], 4 * np.exp(-3)) * PIXEL_UM, 0.05]] * 2))
+
+
+def points(count, side, seed=0, density=0.1):
+    """Scenes in which each of three beads lights one pixel, of a brightness that tells the scene: 1000 and its number."""
+    rng = np.random.default_rng(seed)
+    images, rows = np.zeros((count, side, side), np.float16), []
+    for scene in range(count):
+        places = rng.choice(side * side // 64, 3, replace=False)  # in different cells, and not next to each other
+        y, x = 8 * (places // (side // 8)) + 3, 8 * (places % (side // 8)) + 2
+        images[scene, y, x] = 1000 + scene
+        rows.append(pd.DataFrame({"scene": scene, "x_um": x * PIXEL_UM, "y_um": y * PIXEL_UM, "z_um": [0.1, 0.5, -0.9], "photons": 1000.0 + scene}))
+    ones = np.ones(count)
+    return Scenes(images, pd.concat(rows, ignore_index=True), 10 * ones, density * ones, 1000.0 + np.arange(count), PIXEL_UM, (-1.0, 1.0))
+
+
+@pytest.mark.parametrize(("side", "density"), [(96, 0.1), (96, np.linspace(0.1, 1.0, 40)), (32, 0.1)])
+def test_examples_are_cut_and_superposed_with_their_targets(side, density):
+    scenes = replace(points(40, side), density_per_um2=np.broadcast_to(density, 40), background_e=np.linspace(1, 40, 40))
+    examples = Examples(scenes, np.arange(5, 40))
+    images, targets = examples.draw(200, np.random.default_rng(1))
+    assert images.shape[1] == (80 if side == 96 else 32) and images.dtype == np.float32
+    shown = set()
+    for image, target in zip(images, targets):
+        lit = np.argwhere(image > 0)
+        i, j = np.nonzero(target[..., 0])
+        places = np.stack([(i + 0.5 + target[i, j, 2]) * 4 - 0.5, (j + 0.5 + target[i, j, 1]) * 4 - 0.5], axis=1)
+        assert {tuple(p) for p in np.rint(places).astype(int)} <= {tuple(p) for p in lit}
+        cells = {(y // 4, x // 4) for y, x in lit}
+        assert len(i) == len(cells)  # of two beads in a cell, one
+        seen = {int(value) - 1000 for value in image[image > 0] if value < 1900}
+        assert len(seen) <= 2 and all(5 <= scene < 40 for scene in seen)
+        shown.add(len(seen))
+        if len(seen) == 2:
+            one, other = seen
+            assert abs(one - other) <= 2  # of like brightness
+            assert scenes.background_e[one] + scenes.background_e[other] <= 40
+            assert scenes.density_per_um2[one] + scenes.density_per_um2[other] <= scenes.density_per_um2.max()
+    assert (2 in shown) == (np.ndim(density) > 0)  # twice the density is beyond the settings where all have the same
+
+
+def test_crops_for_training_know_where_their_bead_is():
+    scenes = points(3, 96)
+    true = scenes.beads.rename(columns={"scene": "frame"})
+    found = true.assign(x_um=true["x_um"] + 0.13, y_um=true["y_um"] - 0.08, probability=1.0, true_x_um=true["x_um"], true_y_um=true["y_um"], true_z_um=true["z_um"])
+    found.loc[4, training.TRUE] = np.nan
+    clean, frame, place = clean_crops(scenes, found)
+    assert frame.tolist() == [0, 0, 0, 1, 1, 2, 2, 2] and place.dtype == np.float32
+    assert place[:, 2] == pytest.approx(np.delete(true["z_um"].to_numpy(), 4))
+    for crop, (dx, dy, _) in zip(clean, place):
+        assert crop[cnn.CROP_PX // 2 + round(float(dy)), cnn.CROP_PX // 2 + round(float(dx)), 0] >= 1000
+    assert place[0, :2] == pytest.approx([-1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 6, 64])
+def test_batches_come_in_order_whatever_draws_them(cores, monkeypatch):
+    monkeypatch.setattr(training.os, "cpu_count", lambda: cores)
+    assert list(training._ahead(lambda step: step**2, range(3, 30))) == [step**2 for step in range(3, 30)]
+    assert list(training._ahead(lambda step: step, range(4, 4))) == []
 
 
 def test_detection_map_shares_probability_among_pixels():

@@ -5,7 +5,7 @@ import pytest
 from optics import PIXEL_UM, gaussian_psf
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import BLUR, PARAMETERS, FrameModel, Z, climb, damped_solution, new_beads
+from defocus3d.frame_model import BLUR, PARAMETERS, PHOTONS, FrameModel, Z, climb, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
@@ -71,6 +71,25 @@ def test_gradient_is_that_of_the_posterior(population):
         # derivatives count where nearly all of a bead's light is: noise in its faint wings is a small part of the gradient's scatter
         scatter = np.sqrt(information[p, p])
         assert gradient[p] == pytest.approx(-(up - down) / (2 * h), rel=0.01, abs=0.15 * scatter)
+
+
+@pytest.mark.parametrize("population", [None, BEADS])
+def test_brightness_and_background_alone_are_a_part_of_all(population):
+    psf, rng = gaussian_psf().blurred(0.08), np.random.default_rng(6)
+    beads = new_beads(np.array([[1.5, 1.6, 0.2], [2.0, 1.9, -0.3], [0.1, 3.9, 0.1], [-3.0, 2.0, 0.0]]), [2900.0, 2700.0, 3100.0, 3000.0])
+    beads[:, BLUR] = 0.3
+    model = FrameModel(rng.poisson(psf.image(*beads[:, :3].T, (40, 50), beads[:, 3]) + 12.0), psf, CAMERA, population)
+    state = model.state(beads, np.full(model.nodes[0] * model.nodes[1], 12.0))
+    light = np.ones(beads.size + len(state.nodes), bool)
+    light[: beads.size] = np.arange(beads.size) % PARAMETERS == PHOTONS
+    information, gradient = model.normal_equations(state)
+    alone, slope = model.light_equations(state)
+    assert alone == pytest.approx(information[np.ix_(light, light)], rel=1e-5, abs=1e-12) and slope == pytest.approx(gradient[light], rel=1e-4)
+    step = np.zeros(len(gradient))
+    step[light] = rng.normal(0, 3, light.sum())
+    one, other = model.lit(state, step[light]), model.moved(state, step)
+    assert one.beads == pytest.approx(other.beads) and one.nodes == pytest.approx(other.nodes)
+    assert one.expected == pytest.approx(other.expected, rel=1e-6) and one.cost == pytest.approx(other.cost)
 
 
 def test_known_places_leave_brightness_and_background():

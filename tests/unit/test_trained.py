@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -120,6 +121,13 @@ def test_files_of_another_training_are_told(folder, name):
     else:
         file.write_text(json.dumps({"pixel_size_um": 0.11, "axial_range_um": [-1.0, 1.0], "refine": "mle"}))
     refused(folder, f"elsewhere/water/{name}: does not belong to fcn.onnx")
+
+
+def test_networks_of_another_version_are_told(folder):
+    crop = keras.Input((48, 48, 2))
+    depth = keras.layers.Dense(2)(keras.layers.Flatten()(crop))
+    onnx.save(to_onnx(keras.Model(crop, depth), {KEY: CARD.to_text()}), networks(folder) / "cnn.onnx")
+    refused(folder, "elsewhere/water/cnn.onnx: is a network of another version of defocus3d")
 
 
 def spoilt(folder, change):

@@ -1,10 +1,10 @@
 """What beads make of a frame, how likely the frame then is, and the way uphill to the most likely beads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
-from scipy.linalg.lapack import dposv
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from defocus3d.camera import Camera
 from defocus3d.population import Population
@@ -13,6 +13,7 @@ from defocus3d.rendering import pictures_of
 
 GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
 LEAST_PHOTONS = 20.0
+LEAST_BACKGROUND = 0.05
 STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin of the start
 CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
 NEARLY = 1e-2  # one that others follow
@@ -83,6 +84,26 @@ class FrameModel:
         expected = np.maximum(expected, 0.01)
         return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
 
+    def moved(self, state: State, step: np.ndarray) -> State:
+        """`state` after a step of all parameters, as `normal_equations` has them, within limits."""
+        own = step[: state.beads.size].reshape(state.beads.shape).copy()
+        own[:, :3] = np.clip(own[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
+        beads = state.beads + own
+        beads[:, Z] = np.clip(beads[:, Z], *self.psf.z_range_um)
+        beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS], LEAST_PHOTONS)
+        beads[:, BLUR] = np.clip(beads[:, BLUR], *BLUR_LIMITS)
+        return self.state(beads, np.maximum(state.nodes + step[beads.size :], LEAST_BACKGROUND))
+
+    def lit(self, state: State, step: np.ndarray) -> State:
+        """`state` after a step of brightness and background, as `light_equations` has them: places, and so the images, stay."""
+        beads, count = state.beads.copy(), len(state.beads)
+        beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS] + step[:count], LEAST_PHOTONS)
+        nodes = np.maximum(state.nodes + step[count:], LEAST_BACKGROUND)
+        expected = self.background(nodes)
+        _expose(state.pictures[:, PHOTONS], state.corners, beads[:, PHOTONS], expected)
+        expected = np.maximum(expected, 0.01)
+        return replace(state, beads=beads, nodes=nodes, expected=expected, cost=self.cost(beads, expected))
+
     def background(self, nodes: np.ndarray) -> np.ndarray:
         """Background in photoelectrons per pixel, and what else is known, shape of the image."""
         smooth = self.hats[0].T @ nodes.reshape(self.nodes) @ self.hats[1]
@@ -111,18 +132,34 @@ class FrameModel:
         """Inverse variance of the pixels, float32."""
         return (1.0 / self.camera.variance(state.expected)).astype(np.float32)
 
+    def light_equations(self, state: State):
+        """Information and gradient for the brightness of the beads, then the background's nodes: a part of the `normal_equations`."""
+        weight, residual = self._weighted(state)
+        information, gradient = _assemble_light(state.pictures[:, PHOTONS:BLUR], state.corners, state.reach, weight, residual, *self.hats)
+        if self.population:
+            self._expect_brightness(information, gradient, np.arange(len(state.beads)), state)
+        return information, gradient
+
+    def _weighted(self, state: State):
+        """Weight of the pixels, and residual times weight, float32."""
+        weight = self.weight(state)
+        return weight, ((self.image - state.expected) * weight).astype(np.float32)
+
+    def _expect_brightness(self, information, gradient, where, state: State):
+        """Add the prior of the brightness, parameters `where`."""
+        information[where, where] += 1 / self.population.photons_sd**2
+        gradient[where] -= (state.beads[:, PHOTONS] - self.population.photons) / self.population.photons_sd**2
+
     def normal_equations(self, state: State):
         """Information (p, p) and gradient (p,) for the parameters of the beads, then the background's nodes."""
-        weight = self.weight(state)
-        residual = ((self.image - state.expected) * weight).astype(np.float32)
+        weight, residual = self._weighted(state)
         scale = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
         photons = state.beads[:, PHOTONS, None]
         scales = np.concatenate([photons * scale, np.ones_like(photons), photons], axis=1)
         information, gradient = _assemble(state.pictures, scales, state.corners, state.reach, weight, residual, *self.hats)
         first = PARAMETERS * np.arange(len(state.beads))
         if self.population:
-            information[first + PHOTONS, first + PHOTONS] += 1 / self.population.photons_sd**2
-            gradient[first + PHOTONS] -= (state.beads[:, PHOTONS] - self.population.photons) / self.population.photons_sd**2
+            self._expect_brightness(information, gradient, first + PHOTONS, state)
         information[first + BLUR, first + BLUR] += 1 / BLUR_SD**2
         gradient[first + BLUR] -= state.beads[:, BLUR] / BLUR_SD**2
         return information, gradient
@@ -143,18 +180,28 @@ def new_beads(places_um, photons) -> np.ndarray:
 
 
 def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
-    """Solution for `information`, symmetric with ones (or zeros) on its diagonal, and `damping` on top of these.
+    """Solution (p,) for `information` (p, p), symmetric with ones (or zeros) on its diagonal, and `damping` on top of these; see `_factor`."""
+    return dpotrs(_factor(information, damping), right)[0]
+
+
+def damped_inverse(information: np.ndarray, damping: float) -> np.ndarray:
+    """Inverse of `information` with `damping`; see `damped_solution`."""
+    upper = np.triu(dpotri(_factor(information, damping))[0])
+    return upper + np.triu(upper, 1).T
+
+
+def _factor(information: np.ndarray, damping: float) -> np.ndarray:
+    """Upper Cholesky factor of `information` with `damping` on its diagonal.
 
     Two beads that came to lie at one place make it singular, and rounding then a little worse: more is put on top until it is not.
     Raises LinAlgError where that takes more than rounding can explain.
     """
-    right_columns = right.reshape(len(right), -1)
     for rounding in (0.0, 1e-5, 1e-4, 1e-3, 1e-2):
         damped = information.copy()
         damped[np.diag_indices_from(damped)] += damping + rounding
-        _, solution, failed = dposv(damped.T, right_columns, overwrite_a=True)  # Cholesky; SciPy's own checks take longer than small ones
+        factor, failed = dpotrf(damped.T, overwrite_a=True)  # SciPy's own checks take longer than small ones
         if not failed:
-            return solution.reshape(right.shape)
+            return factor
     raise np.linalg.LinAlgError("the information is not positive definite")
 
 
@@ -163,30 +210,18 @@ def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float =
 
     `move`: places too, else brightness and background alone. `enough`: a gain per bead below which nothing more is done.
     """
-    count = len(state.beads)
-    own = PARAMETERS * count
-    free = np.ones(own + len(state.nodes), bool)
-    if not move:
-        free[:own] = np.arange(own) % PARAMETERS == PHOTONS
-    low, high = model.psf.z_range_um
+    least = enough * max(len(state.beads), 1)
+    equations, moved = (model.normal_equations, model.moved) if move else (model.light_equations, model.lit)
     damping = 1e-3
     for _ in range(steps):
-        information, gradient = model.normal_equations(state)
-        information, gradient = information[np.ix_(free, free)], gradient[free]
+        information, gradient = equations(state)
         scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
         information /= np.outer(scale, scale)  # so that one damping fits brightness and place alike
         for _ in range(4):
-            step = np.zeros(len(free))
-            step[free] = damped_solution(information, gradient / scale, damping) / scale
-            if step[free] @ gradient / 2 < enough * max(count, 1):  # the gain that a parabola promises
+            step = damped_solution(information, gradient / scale, damping) / scale
+            if step @ gradient / 2 < least:  # the gain that a parabola promises
                 return state
-            moved = step[:own].reshape(count, PARAMETERS)
-            moved[:, :3] = np.clip(moved[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
-            beads = state.beads + moved
-            beads[:, Z] = np.clip(beads[:, Z], low, high)
-            beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS], LEAST_PHOTONS)
-            beads[:, BLUR] = np.clip(beads[:, BLUR], *BLUR_LIMITS)
-            trial = model.state(beads, np.maximum(state.nodes + step[own:], 0.05))
+            trial = moved(state, step)
             if trial.cost <= state.cost:
                 break
             damping = max(damping, 2e-3) * 30
@@ -194,7 +229,7 @@ def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float =
             return state
         gain, state = state.cost - trial.cost, trial
         damping = max(damping / 10, LEAST_DAMPING)
-        if gain < enough * max(count, 1) or state.cost - beat > PROMISE * gain + LEEWAY:
+        if gain < least or state.cost - beat > PROMISE * gain + LEEWAY:
             break
     return state
 
@@ -258,10 +293,65 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
+def _assemble_light(images, corners, reach, weight, residual, row_hats, column_hats):
+    """What `_assemble` gives for brightness and background alone; `images` (beads, 1, size, size) are the slopes by brightness."""
+    rows, columns = weight.shape
+    count, node_rows, node_columns = len(images), len(row_hats), len(column_hats)
+    size = images.shape[2]
+    half = size // 2
+    total = count + node_rows * node_columns
+    information, gradient = np.zeros((total, total)), np.zeros(total)
+    weighted, scale = np.zeros((1, size, size), np.float32), np.ones(1)
+    for a in range(count):
+        top_a, left_a = corners[a, 0] + half - reach[a], corners[a, 1] + half - reach[a]
+        bottom_a, right_a = min(top_a + 2 * reach[a] + 1, rows), min(left_a + 2 * reach[a] + 1, columns)
+        start = max(left_a, 0)
+        if start >= right_a:
+            continue
+        gradient[a] = _weigh(images[a], corners[a], max(top_a, 0), bottom_a, start, right_a, weight, residual, weighted)[0]
+        for b in range(a, count):
+            top_b, left_b = corners[b, 0] + half - reach[b], corners[b, 1] + half - reach[b]
+            top, bottom = max(top_a, top_b, 0), min(bottom_a, top_b + 2 * reach[b] + 1)
+            left, right = max(left_a, left_b, 0), min(right_a, left_b + 2 * reach[b] + 1)
+            if top >= bottom or left >= right:
+                continue
+            both = 0.0
+            for i in range(top, bottom):
+                mine = weighted[0, i - corners[a, 0], left - corners[a, 1] : right - corners[a, 1]]
+                other = images[b, 0, i - corners[b, 0], left - corners[b, 1] : right - corners[b, 1]]
+                line = np.float32(0)
+                for j in range(len(mine)):
+                    line += mine[j] * other[j]
+                both += line
+            information[a, b] = information[b, a] = both
+        if node_rows:
+            shared = information[a : a + 1, count:]
+            _add_nodes(shared, weighted, scale, corners[a], max(top_a, 0), bottom_a, start, right_a, row_hats, column_hats)
+    if node_rows:
+        _add_background(information, gradient, count, weight, residual, row_hats, column_hats)
+    return information, gradient
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _expose(images, corners, photons, expected):
+    """Add beads of unit images (beads, size, size) to `expected`."""
+    rows, columns = expected.shape
+    size = images.shape[1]
+    for a in range(len(images)):
+        top, left = corners[a]
+        start, stop = max(0, -left), min(size, columns - left)
+        for i in range(max(0, -top), min(size, rows - top)):
+            own = images[a, i, start : max(start, stop)]
+            line = expected[top + i, left + start :]
+            for j in range(len(own)):
+                line[j] += photons[a] * own[j]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
 def _weigh(pictures, corner, top, bottom, left, right, weight, residual, weighted):
-    """Products of a bead's slopes with the weighted residual, (5,), and, written to `weighted`, with the weight, in that window."""
-    sums = np.zeros(5)
-    for p in range(5):
+    """Products of a bead's slopes with the weighted residual, and, written to `weighted`, with the weight, in that window."""
+    sums = np.zeros(len(pictures))
+    for p in range(len(pictures)):
         for i in range(top, bottom):
             own, out = pictures[p, i - corner[0], left - corner[1] :], weighted[p, i - corner[0], left - corner[1] :]
             weights, left_over = weight[i, left:right], residual[i, left:right]
@@ -275,10 +365,10 @@ def _weigh(pictures, corner, top, bottom, left, right, weight, residual, weighte
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _add_nodes(shared, weighted, scale, corner, top, bottom, left, right, row_hats, column_hats):
-    """Add to `shared` (5, nodes) what the weighted slopes of a bead, in that window, have in common with the background's hats."""
+    """Add to `shared` (slopes, nodes) what the weighted slopes of a bead, in that window, have in common with the background's hats."""
     (node_rows, rows), (node_columns, columns) = row_hats.shape, column_hats.shape
     row_cells, before = _cells(rows, node_rows), _cells(columns, node_columns)[left]
-    for p in range(5):
+    for p in range(len(shared)):
         for i in range(top, bottom):
             u, line = row_cells[i], weighted[p, i - corner[0]]
             for v in range(before, node_columns - 1):

@@ -34,6 +34,7 @@ LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
 LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be right
 POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, from which the brightness of its beads is measured
 PHOTON_EDGES = np.geomspace(1.0, 1e8, 1853)  # a percent apart: quartiles of a movie of any length in little memory
+LATERAL = ["x_um", "y_um"]
 SIGMAS = ["sigma_x_um", "sigma_y_um", "sigma_z_um"]
 CERTAIN = 3.0  # log odds of beads that count in it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
@@ -98,7 +99,10 @@ class Localizer:
         return Network.load(fcn_path, threads), Network.load(cnn_path, threads)
 
     def networks(self, images_e: np.ndarray, threshold: float) -> pd.DataFrame:
-        """The networks' answer for images (n, rows, columns): `frame`, places, uncertainties as they state them, `probability`."""
+        """The networks' answer for images (n, rows, columns): `frame`, places, uncertainties as they state them, `probability`.
+
+        x and y are those of the network that is surer of them.
+        """
         pixel = self.psf.pixel_size_um
         prepared = fcn.prepare(images_e, self.camera)
         found = fcn.read_cells(fcn.detect(self.fcn, prepared), pixel, min(CONTEXT_PROBABILITY, threshold))
@@ -106,8 +110,14 @@ class Localizer:
         neighbours = cnn.detection_map(context, len(images_e), images_e.shape[1:], pixel)
         found = found[found["probability"] >= threshold].reset_index(drop=True)
         planes = np.concatenate([prepared, neighbours[..., None]], axis=-1)
-        z, sigma_z = cnn.depths(self.cnn, cnn.crops(planes, found["frame"], found["x_um"] / pixel, found["y_um"] / pixel))
-        return found.assign(z_um=z, sigma_z_um=sigma_z)
+        row, column = cnn.centres(found["x_um"] / pixel, found["y_um"] / pixel, images_e.shape[1:])
+        place, sigma = cnn.read(self.cnn, cnn.crops(planes, found["frame"], row, column))
+        place = (place + np.stack([column, row, np.zeros(len(row))], axis=1)) * (pixel, pixel, 1.0)
+        sigma = sigma * (pixel, pixel, 1.0)
+        first = found[LATERAL].to_numpy(), found[SIGMAS[:2]].to_numpy()  # the FCN's
+        surer = sigma[:, :2] < first[1]
+        place[:, :2], sigma[:, :2] = np.where(surer, place[:, :2], first[0]), np.where(surer, sigma[:, :2], first[1])
+        return found.assign(**dict(zip([*LATERAL, "z_um"], place.T)), **dict(zip(SIGMAS, sigma.T)))
 
     @cached_property
     def bank(self) -> Bank:

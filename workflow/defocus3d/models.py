@@ -6,9 +6,12 @@ from keras import layers, ops
 
 from defocus3d import files
 from defocus3d.card import KEY, Card
-from defocus3d.cnn import CROP_PX
+from defocus3d.cnn import CROP_PX, LOG_SIGMA
 from defocus3d.fcn import DX, DY, LOG_SIGMA_X, LOGIT
 from defocus3d.onnx_graph import to_onnx
+
+
+AXIS_WEIGHTS = 0.3, 0.3, 0.4  # of x, y, z in the CNN's loss
 
 
 def build_fcn(seed: int) -> keras.Model:
@@ -35,21 +38,23 @@ def build_fcn(seed: int) -> keras.Model:
 
 
 def build_cnn(seed: int) -> keras.Model:
-    """An untrained CNN: crops (batch, 48, 48, 2) in, (batch, 2) out: z and the logarithm of its uncertainty, in µm.
+    """An untrained CNN: crops (batch, 48, 48, 2) in, (batch, 6) out: x and y (pixels, from the crop's pixel), z (µm), and the logarithms
+    of their uncertainties.
 
     Channel 0 is the image as the FCN sees it, channel 1 the map of the FCN's detections around: what is a ring of this bead and what
-    belongs to a neighbour cannot be told from the image alone.
+    belongs to a neighbour cannot be told from the image alone. x and y are asked again since a place is known best together with its
+    height: with coma, the light of a bead moves sideways as it goes out of focus.
     """
     keras.utils.set_random_seed(seed)
     crop = keras.Input((CROP_PX, CROP_PX, 2), name="crop")
-    x = _convolution(_convolution(crop, 24, strides=2, size=5), 32)
-    x = _convolution(_convolution(_convolution(x, 64, strides=2), 64), 64)
-    x = _convolution(_convolution(_convolution(x, 96, strides=2), 96), 96)
+    x = _convolution(crop, 24, strides=2, size=5)
+    x = _convolution(_convolution(_convolution(x, 48, strides=2), 48), 48)
+    x = _convolution(_convolution(x, 96, strides=2), 96)
     x = layers.Flatten()(x)
     x = layers.Dense(192, activation="relu")(x)
     x = layers.Dense(64, activation="relu")(x)
-    depth = layers.Dense(2, dtype="float32", name="depth")(x)
-    return keras.Model(crop, depth, name="cnn")
+    place = layers.Dense(6, dtype="float32", name="place")(x)
+    return keras.Model(crop, place, name="cnn")
 
 
 def save(network: keras.Model, card: Card, keras_path, onnx_path) -> None:
@@ -78,7 +83,10 @@ def fcn_loss(truth, output):
 
 
 def cnn_loss(truth, output):
-    """Negative log-likelihood of z under a Laplace distribution, mean over the batch; robust to crops that deceive."""
-    log_sigma = ops.clip(output[:, 1], -5.0, 2.0)
-    error = ops.abs(output[:, 0] - truth[:, 0])
-    return ops.mean(error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma)
+    """Negative log-likelihood of the place under Laplace distributions, mean over the batch; robust to crops that deceive.
+
+    z is harder to learn, and has a larger weight; with thrice that of x, x was not learned at all.
+    """
+    log_sigma = ops.clip(output[:, 3:], *LOG_SIGMA)
+    error = ops.abs(output[:, :3] - truth)
+    return ops.mean(ops.sum((error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma) * np.float32(AXIS_WEIGHTS), axis=-1))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import CONVERGED, GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_solution, new_beads
+from defocus3d.frame_model import CONVERGED, GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_inverse, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF
@@ -311,7 +311,7 @@ def _covariance(model: FrameModel, state: State) -> np.ndarray:
     information, _ = model.normal_equations(state)
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
     information /= np.outer(scale, scale)
-    return damped_solution(information, np.eye(len(scale)), LEAST_DAMPING) / np.outer(scale, scale)
+    return damped_inverse(information, LEAST_DAMPING) / np.outer(scale, scale)
 
 
 def _odds(model: FrameModel, state: State, covariance: np.ndarray) -> np.ndarray:

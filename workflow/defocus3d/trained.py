@@ -26,6 +26,7 @@ TABLES = {  # with columns that show that it is this table
 }
 IN_KERAS = {"config.json", "metadata.json", "model.weights.h5"}
 IN_PSF = {"values", "pixel_size_um", "z_first_um", "z_step_um", "axial_range_um"}
+OUTPUTS = {"fcn.onnx": 5, "cnn.onnx": 6}  # numbers that they give of a cell and of a crop
 STANDARD = ("", "ai.onnx")  # domains of operators
 
 
@@ -98,6 +99,9 @@ def _card(path: Path) -> Card:
         raise InputError(f"asks for operators beyond the ONNX standard ({', '.join(sorted(domains - set(STANDARD))) or 'functions'})")
     try:
         onnx.checker.check_model(model)
+        shapes = [output.type.tensor_type.shape.dim for output in model.graph.output]
+        if [shape[-1].dim_value for shape in shapes if shape] != [OUTPUTS[path.name]]:
+            raise InputError("is a network of another version of defocus3d: train with this one")
         return Card.from_text({prop.key: prop.value for prop in model.metadata_props}.get(KEY, ""))
     except onnx.checker.ValidationError:
         raise InputError("is damaged: its graph does not hold together") from None

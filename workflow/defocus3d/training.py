@@ -2,8 +2,11 @@
 
 import logging
 import math
+import os
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -19,8 +22,12 @@ logger = logging.getLogger(__name__)
 
 VALIDATION_SHARE = 0.03  # of the scenes; noisy once, to follow the loss
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
+DRAWING_THREADS = 8  # at most: enough for a GPU
+LEAST_SIDE_PX = 64  # of scenes that are cut; smaller ones are used whole
+ALIKE = 0.05  # scenes are put on top of others among the next so many in brightness
 MATCH_UM = 0.3  # a detection this close to a bead shows that bead
 BEYOND_UM = 0.6  # the CNN tells heights apart this far beyond the axial range; what is farther is taught as this
+TRUE = ["true_x_um", "true_y_um", "true_z_um"]
 CURVE_COLUMNS = ["network", "step", "loss", "validation_loss", "learning_rate", "elapsed_s"]
 
 
@@ -60,7 +67,7 @@ def fit(build, loss, draw, validation, steps: int, peak: float, seed: int, name:
         network = build(seed + 1000 * attempt)
         keras.config.set_dtype_policy("float32")
         start = saved if saved and saved["attempt"] == attempt else {"attempt": attempt, "step": 0, "curve": [], "elapsed_s": 0.0}
-        curve = _run(network, loss, draw, validation, steps, peak, np.random.default_rng([seed, attempt]), name, checkpoint, start)
+        curve = _run(network, loss, partial(_draw, draw, seed, attempt), validation, steps, peak, name, checkpoint, start)
         if curve is not None:
             bare = build(seed)  # without the optimizer, whose state would treble the file
             bare.set_weights(network.get_weights())
@@ -69,25 +76,26 @@ def fit(build, loss, draw, validation, steps: int, peak: float, seed: int, name:
     raise TrainingFailedError(f"{name}: the loss did not fall in {attempts} starts; lower training.learning_rate, and look at the scenes")
 
 
-def _run(network, loss, draw, validation, steps, peak, rng, name, checkpoint, progress):
-    """The rows of the curve, or None where training failed. `progress`: where to begin."""
-    ahead = ThreadPoolExecutor(1)  # draws the next batch while the network learns from this one
+def _draw(draw, seed: int, attempt: int, step: int):
+    """The batch of a step: which depends on nothing but these numbers, so that batches can be drawn beside each other."""
+    return draw(np.random.default_rng([seed, attempt, step]))
+
+
+def _run(network, loss, batch_of, validation, steps, peak, name, checkpoint, progress):
+    """The rows of the curve, or None where training failed. `batch_of(step)` gives its batch; `progress`: where to begin."""
     optimizer = keras.optimizers.AdamW(peak, weight_decay=1e-4, clipnorm=1.0)
-    network.compile(optimizer, loss, jit_compile=False)
+    network.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")  # TensorFlow's compiler trains slower on processors
     start, curve, losses = time.monotonic() - progress["elapsed_s"], [tuple(row) for row in progress["curve"]], []
     every = max(1, steps // 25)
     first = float(network.test_on_batch(*validation))
     if progress["step"]:
         optimizer.build(network.trainable_variables)
         checkpoint.restore(network, optimizer)
-        rng.bit_generator.state, first = progress["rng"], progress["first"]
+        first = progress["first"]
         logger.info("%s: going on after step %d of %d", name, progress["step"], steps)
-    batch = ahead.submit(draw, rng)
-    for step in range(progress["step"], steps):
+    for step, batch in enumerate(_ahead(batch_of, range(progress["step"], steps)), progress["step"]):
         optimizer.learning_rate = rate = learning_rate(step, steps, peak)
-        now, before = batch.result(), rng.bit_generator.state  # the state that the next batch is drawn from
-        batch = ahead.submit(draw, rng)
-        losses.append(float(network.train_on_batch(*now)))
+        losses.append(float(network.train_on_batch(*batch)))
         if (step + 1) % every == 0 or step + 1 == steps:
             judged = float(network.test_on_batch(*validation))
             elapsed = time.monotonic() - start
@@ -99,9 +107,21 @@ def _run(network, loss, draw, validation, steps, peak, rng, name, checkpoint, pr
             if not np.isfinite(judged) or (late and steps >= 500 and judged > first):
                 return None
             if checkpoint:
-                done = {"step": step + 1, "curve": curve, "elapsed_s": elapsed, "rng": before, "first": first}
+                done = {"step": step + 1, "curve": curve, "elapsed_s": elapsed, "first": first}
                 checkpoint.save(network, optimizer, {"attempt": progress["attempt"], **done})
     return curve
+
+
+def _ahead(batch_of, steps: range):
+    """The batches of `steps`, in their order, drawn while the network learns from those before."""
+    threads = max(1, min(DRAWING_THREADS, (os.cpu_count() or 1) // 2))  # on two cores the network needs the rest
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(batch_of, step) for step in steps[:threads])
+        for step in steps:
+            batch = waiting.popleft().result()
+            if step + threads < steps.stop:
+                waiting.append(pool.submit(batch_of, step + threads))
+            yield batch
 
 
 def split(scenes: Scenes) -> tuple[np.ndarray, np.ndarray]:
@@ -110,34 +130,64 @@ def split(scenes: Scenes) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(held, len(scenes)), np.arange(held)
 
 
-def scene_targets(scenes: Scenes) -> np.ndarray:
-    """The FCN's truth for all scenes, (scenes, rows / 4, columns / 4, 3)."""
-    beads = scenes.beads[fcn.is_target(scenes.beads["z_um"], scenes.axial_range_um)]
-    beads = beads.sort_values("photons", kind="stable")
-    pixel = scenes.pixel_size_um
-    return fcn.targets(beads["x_um"] / pixel, beads["y_um"] / pixel, beads["scene"], scenes.images.shape)
+class Examples:
+    """What the FCN learns from: parts of noise-free scenes, cut out anywhere, and often two on top of each other.
+
+    A few scenes many times would be learned by heart; shifted and superposed, hardly anything is seen twice.
+
+    Parameters
+    ----------
+    scenes : Scenes
+    which : array of int
+        Those of them that are used.
+    """
+
+    def __init__(self, scenes: Scenes, which: np.ndarray):
+        self._scenes, pixel, side = scenes, scenes.pixel_size_um, scenes.images.shape[1]
+        self._which = which[np.argsort(scenes.photons[which], kind="stable")]
+        beads = scenes.beads[fcn.is_target(scenes.beads["z_um"], scenes.axial_range_um)].sort_values("scene", kind="stable")
+        self._beads = np.stack([beads["x_um"] / pixel, beads["y_um"] / pixel, beads["photons"]], axis=1)
+        self._first = np.searchsorted(beads["scene"], np.arange(len(scenes) + 1))
+        self.side_px = side - fcn.MULTIPLE_PX * (side >= LEAST_SIDE_PX)
+        self._room = side - self.side_px + 1
+
+    def draw(self, count: int, rng) -> tuple[np.ndarray, np.ndarray]:
+        """`count` images (count, side, side), float32, and their targets (see `fcn.targets`)."""
+        scenes, side = self._scenes, self.side_px
+        one = rng.integers(len(self._which), size=count)
+        other = np.minimum(one + rng.integers(1, 2 + int(ALIKE * len(self._which)), size=count), len(self._which) - 1)  # hardly brighter
+        one, other = self._which[one], self._which[other]
+        known = [values[one] + values[other] <= values.max() for values in (scenes.density_per_um2, scenes.background_e)]
+        together = np.all(known, axis=0)  # where that is no crowd or background beyond the settings
+        images, image, beads = np.zeros((count, side, side), np.float32), [], []  # `image`: to which each of the beads belongs
+        for k, scene in [*enumerate(one), *zip(np.flatnonzero(together), other[together])]:
+            row, column = rng.integers(self._room, size=2)
+            images[k] += scenes.images[scene, row : row + side, column : column + side]
+            beads.append(self._beads[self._first[scene] : self._first[scene + 1]] - (column, row, 0))
+            image.append(np.full(len(beads[-1]), k))
+        image, beads = np.concatenate(image), np.concatenate(beads)
+        order = np.argsort(beads[:, 2], kind="stable")  # of two beads in a cell, the brighter is the target
+        return images, fcn.targets(beads[order, 0], beads[order, 1], image[order], images.shape)
 
 
 def train_fcn(scenes: Scenes, camera: Camera, settings: dict, checkpoint=None) -> tuple[keras.Model, pd.DataFrame]:
     """The trained FCN and its curve. `settings`: fcn_steps, fcn_batch, learning_rate, seed."""
-    truth = scene_targets(scenes)
     learn, validate = split(scenes)
 
-    def noisy(which, rng):
-        return fcn.prepare(camera.detect(scenes.images[which].astype(np.float32), rng), camera), truth[which]
+    def noisy(examples, count, rng):
+        images, truth = examples.draw(count, rng)
+        return fcn.prepare(camera.detect(images, rng), camera), truth
 
-    def draw(rng):
-        return noisy(np.sort(rng.choice(learn, settings["fcn_batch"], replace=len(learn) < settings["fcn_batch"])), rng)
-
-    validation = noisy(validate, np.random.default_rng([settings["seed"], 7]))
+    draw = partial(noisy, Examples(scenes, learn), settings["fcn_batch"])
+    validation = noisy(Examples(scenes, validate), len(validate), np.random.default_rng([settings["seed"], 7]))
     steps, rate, seed = settings["fcn_steps"], settings["learning_rate"], settings["seed"]
     return fit(models.build_fcn, models.fcn_loss, draw, validation, steps, rate, seed, "fcn", checkpoint)
 
 
 def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probability: float = 0.2) -> pd.DataFrame:
-    """Detections of the FCN on noisy scenes with the truth of the bead each shows: columns of `fcn.read_cells` and `true_z_um`.
+    """Detections of the FCN on noisy scenes with the truth of the bead each shows: columns of `fcn.read_cells`, and `TRUE`.
 
-    Detections that show no bead within `MATCH_UM` are left in, with `true_z_um` NaN: they are part of the context of others.
+    Detections that show no bead within `MATCH_UM` are left in, with a NaN for truth: they are part of the context of others.
     """
     pieces = []
     for start in range(0, len(scenes), 64):
@@ -146,7 +196,7 @@ def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probab
         found = fcn.read_cells(fcn.detect(network.predict_on_batch, prepared), scenes.pixel_size_um, lowest_probability)
         pieces.append(found.assign(frame=found["frame"] + start))
     found = pd.concat(pieces, ignore_index=True)
-    found["true_z_um"] = np.nan
+    found[TRUE] = np.nan
     apart = 100.0  # µm between scenes, on a third axis
     beads = scenes.beads
     if len(found) and len(beads):
@@ -156,8 +206,8 @@ def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probab
         # of several beads at one place, the sharpest is what the network saw
         z = np.append(beads["z_um"].to_numpy(), np.inf)[index]
         best = np.argmin(np.where(np.isfinite(distance), abs(z), np.inf), axis=1)
-        chosen = z[np.arange(len(z)), best]
-        found["true_z_um"] = np.where(np.isfinite(distance).any(axis=1), chosen, np.nan)
+        places = np.vstack([beads[["x_um", "y_um", "z_um"]].to_numpy(), np.full(3, np.nan)])
+        found[TRUE] = places[index[np.arange(len(index)), best]]
     return found
 
 
@@ -169,19 +219,19 @@ def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict, check
     found = seen_beads(scenes, network_fcn, camera, settings["seed"])
     low, high = scenes.axial_range_um
     found["true_z_um"] = np.clip(found["true_z_um"], low - BEYOND_UM, high + BEYOND_UM)
-    clean, frame, z = clean_crops(scenes, found)
+    clean, frame, place = clean_crops(scenes, found)
     held = split(scenes)[1].max()
     learn, validate = np.flatnonzero(frame > held), np.flatnonzero(frame <= held)
     if len(learn) < 10 or len(validate) < 1:
-        raise TrainingFailedError(f"cnn: the FCN found only {len(z)} beads in {len(scenes)} scenes; train it longer (training.fcn_steps)")
-    logger.info("cnn: %d beads as the FCN finds them", len(z))
+        raise TrainingFailedError(f"cnn: the FCN found only {len(place)} beads in {len(scenes)} scenes; train it longer (training.fcn_steps)")
+    logger.info("cnn: %d beads as the FCN finds them", len(place))
     level = np.array([np.median(camera.stabilise(image)) for image in scenes.images])
 
     def noisy(which, rng):
         window = clean[which].astype(np.float32)
         stable = camera.stabilise(camera.detect(window[..., 0], rng))
         window[..., 0] = (stable - level[frame[which], None, None]) / fcn.SIGNAL_SCALE
-        return window, z[which, None]
+        return window, place[which]
 
     def draw(rng):
         return noisy(rng.choice(learn, settings["cnn_batch"]), rng)
@@ -192,16 +242,17 @@ def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict, check
 
 
 def clean_crops(scenes: Scenes, found: pd.DataFrame):
-    """Noise-free crops (beads, 48, 48, 2), float16, their scenes, and true z in the CNN's unit, of detections that show a bead."""
-    pieces = []
-    shape = scenes.images.shape[1:]
+    """Noise-free crops (beads, 48, 48, 2), float16, their scenes, and true places (beads, 3) as `cnn.read` gives them, float32.
+
+    Of detections that show a bead.
+    """
+    pieces, pixel, shape = [], scenes.pixel_size_um, scenes.images.shape[1:]
+    used = found[found["true_z_um"].notna()].copy()
+    used["row"], used["column"] = cnn.centres(used["x_um"] / pixel, used["y_um"] / pixel, shape)
     for start in range(0, len(scenes), 256):
-        part = found[(found["frame"] >= start) & (found["frame"] < start + 256)].assign(frame=lambda t: t["frame"] - start)
         images = scenes.images[start : start + 256]
-        maps = cnn.detection_map(part, len(images), shape, scenes.pixel_size_um).astype(np.float16)
-        part = part[part["true_z_um"].notna()]
-        places = (part[c].to_numpy() / scenes.pixel_size_um for c in ("x_um", "y_um"))
-        pieces.append(cnn.crops(np.stack([images, maps], axis=-1), part["frame"].to_numpy(), *places))
-    used = found[found["true_z_um"].notna()]
-    z = (used["true_z_um"].to_numpy() / cnn.Z_SCALE_UM).astype(np.float32)
-    return np.concatenate(pieces), used["frame"].to_numpy(), z
+        context, part = (t[(t["frame"] >= start) & (t["frame"] < start + 256)].assign(frame=lambda t: t["frame"] - start) for t in (found, used))
+        maps = cnn.detection_map(context, len(images), shape, pixel).astype(np.float16)
+        pieces.append(cnn.crops(np.stack([images, maps], axis=-1), *(part[c].to_numpy() for c in ("frame", "row", "column"))))
+    place = np.stack([used["true_x_um"] / pixel - used["column"], used["true_y_um"] / pixel - used["row"], used["true_z_um"]], axis=1)
+    return np.concatenate(pieces), used["frame"].to_numpy(), place.astype(np.float32)

@@ -25,7 +25,7 @@ KIND_WORDS = {"pooling": "pooling to a vector", "dense": "dense layer", "other":
 SLANT = 0.16  # how far the boxes reach to the back
 UNIT_IN = 0.62  # inches of paper by unit of the picture
 FCN_OUTPUT = "per cell:\nprobability,\noffset x, y,\nσ of x, y"
-CNN_OUTPUT = "z, σ of z"
+CNN_OUTPUT = "z, correction\nof x, y,\nσ of x, y, z"
 
 
 @style.house_style

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from defocus3d.figures import style
 
-NETWORKS = {"fcn": "FCN (lateral positions)", "cnn": "CNN (axial position)"}
+NETWORKS = {"fcn": "FCN (lateral positions)", "cnn": "CNN (position from the crop)"}
 WARM_UP = 0.05  # the share of the steps whose losses may lie beyond the picture: they dwarf all that follows
 
 
