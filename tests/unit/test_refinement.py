@@ -5,7 +5,7 @@ import pytest
 from optics import PIXEL_UM, gaussian_psf
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import BLUR, PARAMETERS, PHOTONS, FrameModel, Z, climb, damped_solution, new_beads
+from defocus3d.frame_model import BLUR, PARAMETERS, PHOTONS, FrameModel, Z, climb, damped_inverse, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
@@ -52,6 +52,9 @@ def test_two_beads_at_one_place_leave_the_equations_solvable():
     image = CAMERA.detect(gaussian_psf().image(2.0, 2.0, 0.1, (41, 41), 6000) + 20, np.random.default_rng(1))
     fit = fit_frame(image, np.repeat(place, 2, axis=0), gaussian_psf(), CAMERA, BEADS)
     assert fit.photons.sum() == pytest.approx(6000, rel=0.05)
+    assert damped_inverse(singular, 1e-6) @ [1.0, 1.0] == pytest.approx([0.5, 0.5], rel=1e-3)
+    mixed = np.array([[1.0, 0.3, -0.2], [0.3, 1.0, 0.5], [-0.2, 0.5, 1.0]])
+    assert damped_inverse(mixed, 0.1) == pytest.approx(np.linalg.inv(mixed + 0.1 * np.eye(3)))
     with pytest.raises(np.linalg.LinAlgError):
         damped_solution(np.array([[1.0, -2.0], [-2.0, 1.0]]), np.ones(2), 1e-6)
 

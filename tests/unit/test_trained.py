@@ -127,7 +127,7 @@ def test_networks_of_another_version_are_told(folder):
     crop = keras.Input((48, 48, 2))
     depth = keras.layers.Dense(2)(keras.layers.Flatten()(crop))
     onnx.save(to_onnx(keras.Model(crop, depth), {KEY: CARD.to_text()}), networks(folder) / "cnn.onnx")
-    refused(folder, "elsewhere/water/cnn.onnx: is a network of another version of defocus3d")
+    refused(folder, "elsewhere/water/cnn.onnx: is a network of another version of defocus3d; train anew with this one")
 
 
 def spoilt(folder, change):

@@ -100,7 +100,7 @@ class FrameModel:
         beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS] + step[:count], LEAST_PHOTONS)
         nodes = np.maximum(state.nodes + step[count:], LEAST_BACKGROUND)
         expected = self.background(nodes)
-        _expose(state.pictures[:, PHOTONS], state.corners, beads[:, PHOTONS], expected)
+        _expose(state.pictures, state.corners, beads[:, PHOTONS], expected)
         expected = np.maximum(expected, 0.01)
         return replace(state, beads=beads, nodes=nodes, expected=expected, cost=self.cost(beads, expected))
 
@@ -135,7 +135,7 @@ class FrameModel:
     def light_equations(self, state: State):
         """Information and gradient for the brightness of the beads, then the background's nodes: a part of the `normal_equations`."""
         weight, residual = self._weighted(state)
-        information, gradient = _assemble_light(state.pictures[:, PHOTONS:BLUR], state.corners, state.reach, weight, residual, *self.hats)
+        information, gradient = _assemble_light(state.pictures, state.corners, state.reach, weight, residual, *self.hats)
         if self.population:
             self._expect_brightness(information, gradient, np.arange(len(state.beads)), state)
         return information, gradient
@@ -293,11 +293,11 @@ def _assemble(pictures, scales, corners, reach, weight, residual, row_hats, colu
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _assemble_light(images, corners, reach, weight, residual, row_hats, column_hats):
-    """What `_assemble` gives for brightness and background alone; `images` (beads, 1, size, size) are the slopes by brightness."""
+def _assemble_light(pictures, corners, reach, weight, residual, row_hats, column_hats):
+    """What `_assemble` gives for brightness and background alone."""
     rows, columns = weight.shape
-    count, node_rows, node_columns = len(images), len(row_hats), len(column_hats)
-    size = images.shape[2]
+    count, node_rows, node_columns = len(pictures), len(row_hats), len(column_hats)
+    size = pictures.shape[2]
     half = size // 2
     total = count + node_rows * node_columns
     information, gradient = np.zeros((total, total)), np.zeros(total)
@@ -308,7 +308,7 @@ def _assemble_light(images, corners, reach, weight, residual, row_hats, column_h
         start = max(left_a, 0)
         if start >= right_a:
             continue
-        gradient[a] = _weigh(images[a], corners[a], max(top_a, 0), bottom_a, start, right_a, weight, residual, weighted)[0]
+        gradient[a] = _weigh(pictures[a, 3:4], corners[a], max(top_a, 0), bottom_a, start, right_a, weight, residual, weighted)[0]
         for b in range(a, count):
             top_b, left_b = corners[b, 0] + half - reach[b], corners[b, 1] + half - reach[b]
             top, bottom = max(top_a, top_b, 0), min(bottom_a, top_b + 2 * reach[b] + 1)
@@ -318,7 +318,7 @@ def _assemble_light(images, corners, reach, weight, residual, row_hats, column_h
             both = 0.0
             for i in range(top, bottom):
                 mine = weighted[0, i - corners[a, 0], left - corners[a, 1] : right - corners[a, 1]]
-                other = images[b, 0, i - corners[b, 0], left - corners[b, 1] : right - corners[b, 1]]
+                other = pictures[b, 3, i - corners[b, 0], left - corners[b, 1] : right - corners[b, 1]]
                 line = np.float32(0)
                 for j in range(len(mine)):
                     line += mine[j] * other[j]
@@ -333,15 +333,15 @@ def _assemble_light(images, corners, reach, weight, residual, row_hats, column_h
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _expose(images, corners, photons, expected):
-    """Add beads of unit images (beads, size, size) to `expected`."""
+def _expose(pictures, corners, photons, expected):
+    """Add the light of beads to `expected`."""
     rows, columns = expected.shape
-    size = images.shape[1]
-    for a in range(len(images)):
+    size = pictures.shape[2]
+    for a in range(len(pictures)):
         top, left = corners[a]
         start, stop = max(0, -left), min(size, columns - left)
         for i in range(max(0, -top), min(size, rows - top)):
-            own = images[a, i, start : max(start, stop)]
+            own = pictures[a, 3, i, start : max(start, stop)]
             line = expected[top + i, left + start :]
             for j in range(len(own)):
                 line[j] += photons[a] * own[j]

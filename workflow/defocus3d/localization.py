@@ -1,4 +1,4 @@
-"""From frames to localizations: lateral by the FCN, axial by the CNN, then refined or measured with the PSF."""
+"""From frames to localizations: found by the FCN, placed by the CNN, then refined or measured with the PSF."""
 
 import json
 import logging
@@ -115,7 +115,7 @@ class Localizer:
         place = (place + np.stack([column, row, np.zeros(len(row))], axis=1)) * (pixel, pixel, 1.0)
         sigma = sigma * (pixel, pixel, 1.0)
         first = found[LATERAL].to_numpy(), found[SIGMAS[:2]].to_numpy()  # the FCN's
-        surer = sigma[:, :2] < first[1]
+        surer = (sigma[:, :2] < first[1]) & (np.hypot(*(place[:, :2] - first[0]).T) < cnn.REACH_UM)[:, None]
         place[:, :2], sigma[:, :2] = np.where(surer, place[:, :2], first[0]), np.where(surer, sigma[:, :2], first[1])
         return found.assign(**dict(zip([*LATERAL, "z_um"], place.T)), **dict(zip(SIGMAS, sigma.T)))
 

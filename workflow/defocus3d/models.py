@@ -10,7 +10,6 @@ from defocus3d.cnn import CROP_PX, LOG_SIGMA
 from defocus3d.fcn import DX, DY, LOG_SIGMA_X, LOGIT
 from defocus3d.onnx_graph import to_onnx
 
-
 AXIS_WEIGHTS = 0.3, 0.3, 0.4  # of x, y, z in the CNN's loss
 
 

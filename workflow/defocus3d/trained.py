@@ -26,8 +26,12 @@ TABLES = {  # with columns that show that it is this table
 }
 IN_KERAS = {"config.json", "metadata.json", "model.weights.h5"}
 IN_PSF = {"values", "pixel_size_um", "z_first_um", "z_step_um", "axial_range_um"}
-OUTPUTS = {"fcn.onnx": 5, "cnn.onnx": 6}  # numbers that they give of a cell and of a crop
+OUTPUTS = {"fcn.onnx": 5, "cnn.onnx": 6}  # numbers that they give for a cell and for a crop
 STANDARD = ("", "ai.onnx")  # domains of operators
+
+
+class OtherVersionError(InputError):
+    """A sound network that gives other numbers than this version reads."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def examine(folder: Path, shown: str = "") -> tuple[Trained | None, list[str]]:
             found[name] = read(folder / name)
         except FileNotFoundError:
             wrong.append(f"{shown}/{name}: no such file; copy the whole folder from the analysis that trained the networks")
+        except OtherVersionError:
+            wrong.append(f"{shown}/{name}: is a network of another version of defocus3d; train anew with this one")
         except (OSError, InputError) as error:
             what = error.strerror if isinstance(error, OSError) else error
             wrong.append(f"{shown}/{name}: {what}; copy the folder again from the analysis that trained the networks")
@@ -101,7 +107,7 @@ def _card(path: Path) -> Card:
         onnx.checker.check_model(model)
         shapes = [output.type.tensor_type.shape.dim for output in model.graph.output]
         if [shape[-1].dim_value for shape in shapes if shape] != [OUTPUTS[path.name]]:
-            raise InputError("is a network of another version of defocus3d: train with this one")
+            raise OtherVersionError
         return Card.from_text({prop.key: prop.value for prop in model.metadata_props}.get(KEY, ""))
     except onnx.checker.ValidationError:
         raise InputError("is damaged: its graph does not hold together") from None

@@ -23,9 +23,8 @@ logger = logging.getLogger(__name__)
 VALIDATION_SHARE = 0.03  # of the scenes; noisy once, to follow the loss
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
 DRAWING_THREADS = 8  # at most: enough for a GPU
-LEAST_SIDE_PX = 64  # of scenes that are cut; smaller ones are used whole
-ALIKE = 0.05  # scenes are put on top of others among the next so many in brightness
-MATCH_UM = 0.3  # a detection this close to a bead shows that bead
+LEAST_SIDE_PX = 64  # of scenes that parts are cut of; smaller ones are used whole
+SAME_UM = 0.1  # of beads that are nearly as close to a detection as the closest, the sharpest is shown
 BEYOND_UM = 0.6  # the CNN tells heights apart this far beyond the axial range; what is farther is taught as this
 TRUE = ["true_x_um", "true_y_um", "true_z_um"]
 CURVE_COLUMNS = ["network", "step", "loss", "validation_loss", "learning_rate", "elapsed_s"]
@@ -78,7 +77,7 @@ def fit(build, loss, draw, validation, steps: int, peak: float, seed: int, name:
 
 def _draw(draw, seed: int, attempt: int, step: int):
     """The batch of a step: which depends on nothing but these numbers, so that batches can be drawn beside each other."""
-    return draw(np.random.default_rng([seed, attempt, step]))
+    return draw(np.random.default_rng([seed, 11, attempt, step]))  # 11: unlike the numbers that scenes are drawn by
 
 
 def _run(network, loss, batch_of, validation, steps, peak, name, checkpoint, progress):
@@ -114,7 +113,7 @@ def _run(network, loss, batch_of, validation, steps, peak, name, checkpoint, pro
 
 def _ahead(batch_of, steps: range):
     """The batches of `steps`, in their order, drawn while the network learns from those before."""
-    threads = max(1, min(DRAWING_THREADS, (os.cpu_count() or 1) // 2))  # on two cores the network needs the rest
+    threads = max(1, min(DRAWING_THREADS, _cores() // 2))  # on two cores the network needs the rest
     with ThreadPoolExecutor(threads) as pool:
         waiting = deque(pool.submit(batch_of, step) for step in steps[:threads])
         for step in steps:
@@ -124,6 +123,11 @@ def _ahead(batch_of, steps: range):
             yield batch
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def split(scenes: Scenes) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the scenes for training and for validation."""
     held = max(2, int(VALIDATION_SHARE * len(scenes)))
@@ -131,9 +135,7 @@ def split(scenes: Scenes) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Examples:
-    """What the FCN learns from: parts of noise-free scenes, cut out anywhere, and often two on top of each other.
-
-    A few scenes many times would be learned by heart; shifted and superposed, hardly anything is seen twice.
+    """What the FCN learns from: noise-free parts of scenes, cut out at random, so that beads lie elsewhere within the cells each time.
 
     Parameters
     ----------
@@ -143,31 +145,22 @@ class Examples:
     """
 
     def __init__(self, scenes: Scenes, which: np.ndarray):
-        self._scenes, pixel, side = scenes, scenes.pixel_size_um, scenes.images.shape[1]
-        self._which = which[np.argsort(scenes.photons[which], kind="stable")]
-        beads = scenes.beads[fcn.is_target(scenes.beads["z_um"], scenes.axial_range_um)].sort_values("scene", kind="stable")
-        self._beads = np.stack([beads["x_um"] / pixel, beads["y_um"] / pixel, beads["photons"]], axis=1)
+        self._images, self._which, pixel, side = scenes.images, which, scenes.pixel_size_um, scenes.images.shape[1]
+        # within a scene the brighter later: of two beads in a cell, the last is the target
+        beads = scenes.beads[fcn.is_target(scenes.beads["z_um"], scenes.axial_range_um)].sort_values(["scene", "photons"], kind="stable")
+        self._places = np.stack([beads["x_um"] / pixel, beads["y_um"] / pixel], axis=1)
         self._first = np.searchsorted(beads["scene"], np.arange(len(scenes) + 1))
         self.side_px = side - fcn.MULTIPLE_PX * (side >= LEAST_SIDE_PX)
         self._room = side - self.side_px + 1
 
     def draw(self, count: int, rng) -> tuple[np.ndarray, np.ndarray]:
         """`count` images (count, side, side), float32, and their targets (see `fcn.targets`)."""
-        scenes, side = self._scenes, self.side_px
-        one = rng.integers(len(self._which), size=count)
-        other = np.minimum(one + rng.integers(1, 2 + int(ALIKE * len(self._which)), size=count), len(self._which) - 1)  # hardly brighter
-        one, other = self._which[one], self._which[other]
-        known = [values[one] + values[other] <= values.max() for values in (scenes.density_per_um2, scenes.background_e)]
-        together = np.all(known, axis=0)  # where that is no crowd or background beyond the settings
-        images, image, beads = np.zeros((count, side, side), np.float32), [], []  # `image`: to which each of the beads belongs
-        for k, scene in [*enumerate(one), *zip(np.flatnonzero(together), other[together])]:
-            row, column = rng.integers(self._room, size=2)
-            images[k] += scenes.images[scene, row : row + side, column : column + side]
-            beads.append(self._beads[self._first[scene] : self._first[scene + 1]] - (column, row, 0))
-            image.append(np.full(len(beads[-1]), k))
-        image, beads = np.concatenate(image), np.concatenate(beads)
-        order = np.argsort(beads[:, 2], kind="stable")  # of two beads in a cell, the brighter is the target
-        return images, fcn.targets(beads[order, 0], beads[order, 1], image[order], images.shape)
+        scenes = rng.choice(self._which, count, replace=len(self._which) < count)
+        corners = rng.integers(self._room, size=(count, 2))
+        parts = [self._images[k, i : i + self.side_px, j : j + self.side_px] for k, (i, j) in zip(scenes, corners)]
+        places = [self._places[self._first[k] : self._first[k + 1]] - (j, i) for k, (i, j) in zip(scenes, corners)]
+        images, image = np.stack(parts).astype(np.float32), np.repeat(np.arange(count), [len(p) for p in places])
+        return images, fcn.targets(*np.concatenate(places).T, image, images.shape)
 
 
 def train_fcn(scenes: Scenes, camera: Camera, settings: dict, checkpoint=None) -> tuple[keras.Model, pd.DataFrame]:
@@ -187,12 +180,12 @@ def train_fcn(scenes: Scenes, camera: Camera, settings: dict, checkpoint=None) -
 def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probability: float = 0.2) -> pd.DataFrame:
     """Detections of the FCN on noisy scenes with the truth of the bead each shows: columns of `fcn.read_cells`, and `TRUE`.
 
-    Detections that show no bead within `MATCH_UM` are left in, with a NaN for truth: they are part of the context of others.
+    Detections that show no bead within `cnn.REACH_UM` are left in, with a NaN for truth: they are part of the context of others.
     """
     pieces = []
     for start in range(0, len(scenes), 64):
         images = scenes.images[start : start + 64].astype(np.float32)
-        prepared = fcn.prepare(camera.detect(images, np.random.default_rng([seed, start])), camera)
+        prepared = fcn.prepare(camera.detect(images, np.random.default_rng([seed, 12, start])), camera)
         found = fcn.read_cells(fcn.detect(network.predict_on_batch, prepared), scenes.pixel_size_um, lowest_probability)
         pieces.append(found.assign(frame=found["frame"] + start))
     found = pd.concat(pieces, ignore_index=True)
@@ -202,10 +195,10 @@ def seen_beads(scenes: Scenes, network, camera: Camera, seed: int, lowest_probab
     if len(found) and len(beads):
         tree = cKDTree(np.column_stack([beads["x_um"], beads["y_um"], apart * beads["scene"]]))
         distance, index = tree.query(np.column_stack([found["x_um"], found["y_um"], apart * found["frame"]]), k=6,
-                                     distance_upper_bound=MATCH_UM)  # fmt: skip
+                                     distance_upper_bound=cnn.REACH_UM)  # fmt: skip
         # of several beads at one place, the sharpest is what the network saw
         z = np.append(beads["z_um"].to_numpy(), np.inf)[index]
-        best = np.argmin(np.where(np.isfinite(distance), abs(z), np.inf), axis=1)
+        best = np.argmin(np.where(distance < distance[:, :1] + SAME_UM, abs(z), np.inf), axis=1)
         places = np.vstack([beads[["x_um", "y_um", "z_um"]].to_numpy(), np.full(3, np.nan)])
         found[TRUE] = places[index[np.arange(len(index)), best]]
     return found

@@ -18,7 +18,7 @@ rule draw_networks:
             caption="../report/cnn.rst",
             category="2. Networks",
             subcategory="{optics}",
-            labels={"figure": "CNN: crop to z"},
+            labels={"figure": "CNN: crop to x, y, z"},
         ),
     log:
         "results/logs/optics/{optics}/draw_networks.log",

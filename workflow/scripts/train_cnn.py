@@ -1,4 +1,4 @@
-"""Train the network for the axial position, on crops where the first network finds beads."""
+"""Train the network that places beads, on crops where the first network finds beads."""
 
 from defocus3d.logs import start
 

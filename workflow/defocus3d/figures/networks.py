@@ -49,11 +49,11 @@ def draw_fcn(model, image=None, maps: dict | None = None, pixel_size_um: float |
 
 @style.house_style
 def draw_cnn(model, crops: dict | None = None, pixel_size_um: float | None = None, output: str = CNN_OUTPUT) -> Figure:
-    """The convolutional network, a row of stages from crop and context to z, with an example of what goes in.
+    """The convolutional network, a row of stages from crop and context to the place, with an example of what goes in.
 
     `crops`: dict of name to array (rows, columns), the channels or inputs of one example. See `draw_fcn` for the rest.
     """
-    return _draw(model, "CNN: crop around each position in, z out", False, crops or {}, {}, pixel_size_um, output)
+    return _draw(model, "CNN: crop around each position in, place out", False, crops or {}, {}, pixel_size_um, output)
 
 
 def _draw(model, title, columns_by_level, inputs, maps, pixel_size_um, output) -> Figure:
