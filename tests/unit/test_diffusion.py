@@ -165,6 +165,23 @@ def test_false_links_do_not_enlarge_d():
     assert np.mean(plain) > 0.05  # what false links do where they are taken for true
 
 
+def test_in_a_wider_range_false_links_do_not_pose_as_long_true_steps():
+    """D at 1.5 times the range over D at 1, with the tails of the true steps as they are at 1, and with new ones."""
+    changes = []
+    for seed in range(8):
+        localizations = walks.movie(np.random.default_rng(seed), 0.12, 200, missing=0.2, spurious=0.1, tails=0.1)
+        window = EXPERIMENT.window(localizations)
+        range_um = search_range.resolve_range_um("auto", localizations, walks.D, walks.DT)
+        base = Measurement.of(linking.link_tracks(localizations, range_um, 1, 5), window, range_um, AXES, 4)
+        wide = linking.link_tracks(localizations, 1.5 * range_um, 1, 5)
+        both = [Measurement.of(wide, window, 1.5 * range_um, AXES, 4, tails) for tails in (base.links.tails, None)]
+        assert both[0].links.tails == base.links.tails != both[1].links.tails
+        one, *others = (estimates(m, EXPERIMENT, reach=1)["together"] for m in (base, *both))
+        changes.append(np.array(others) / one - 1)
+    kept, new = np.sqrt(np.mean(np.square(changes), axis=0))
+    assert kept < 0.012 < new
+
+
 def test_cut_steps_are_corrected():
     """At 0.75 times the range, 0.8 % of true steps are cut, and with them 3 % of the variance."""
     table = linear(40_000, (0.2, 0.2, 0.2))

@@ -114,10 +114,10 @@ class Measurement:
     window: Window
 
     @classmethod
-    def of(cls, tracks: pd.DataFrame, window: Window, range_um: float, axes, lags: int) -> "Measurement":
-        """`Measurement` of a table of tracks that were linked with `range_um`."""
+    def of(cls, tracks: pd.DataFrame, window: Window, range_um: float, axes, lags: int, tails=None) -> "Measurement":
+        """`Measurement` of a table of tracks that were linked with `range_um`. `tails`: see `find_false_links`."""
         runs = unbroken_runs(tracks, axes)
-        links = find_false_links(runs, window, range_um)
+        links = find_false_links(runs, window, range_um, tails)
         n_steps = int(runs.joined(1).sum())
         sums, track_frames = track_sums(runs, links, window, lags), len(tracks) / max(runs.n_tracks, 1)
         return cls(links, sums, runs.n_tracks, n_steps, track_frames, runs, window)
@@ -216,15 +216,14 @@ def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: f
     if len(localizations) > RELINKED_LOCALIZATIONS:
         last = np.partition(localizations["frame"].to_numpy(), RELINKED_LOCALIZATIONS)[RELINKED_LOCALIZATIONS]
         localizations, tracks = localizations[localizations["frame"] < last], tracks[tracks["frame"] < last]
-    tables = {1.0: tracks}
+    measured = {1.0: Measurement.of(tracks, window, range_um, experiment.axes, FEWEST_LAGS)}
     for factor in RANGE_FACTORS:
-        tables[factor] = linking.link_tracks(
+        table = linking.link_tracks(
             localizations, factor * range_um, settings["memory_frames"], settings["min_track_frames"], experiment.axes
         )
-    measured = {
-        factor: Measurement.of(table, window, factor * range_um, experiment.axes, FEWEST_LAGS) for factor, table in sorted(tables.items())
-    }
-    return {factor: float(estimates(m, experiment, reach=1)["together"]) for factor, m in measured.items()}
+        # how true steps are spread does not depend on the range: what is spread otherwise there is false
+        measured[factor] = Measurement.of(table, window, factor * range_um, experiment.axes, FEWEST_LAGS, measured[1.0].links.tails)
+    return {factor: float(estimates(m, experiment, reach=1)["together"]) for factor, m in sorted(measured.items())}
 
 
 def msd_table(found: dict, replicates: dict, measurement: Measurement, experiment: Experiment) -> pd.DataFrame:

@@ -82,6 +82,8 @@ class Links:
         Share of a true step's variance that the search range leaves.
     false_share : float
         Share of false links among the steps.
+    tails : (float, float)
+        Of the true steps: share of those of the wide Gaussian, and its variance over that of the narrow one.
     """
 
     step_um: np.ndarray
@@ -89,6 +91,7 @@ class Links:
     drift_um: np.ndarray
     kept_variance: float
     false_share: float
+    tails: tuple[float, float] = (0.0, 1.0)
 
 
 def kept_of_variance(range_um: float, variance_um2) -> float:
@@ -124,6 +127,8 @@ class Mixture:
         Mean step, and variance of the narrow Gaussian.
     ratio, wide : float
         Variance of the wide Gaussian over that of the narrow one, and its share of the true steps.
+    tails_known : bool
+        These two stay as they are.
     false : array, shape (2,)
         Share of false steps among those that start near the edge of the window (0) and well inside (1).
     """
@@ -133,6 +138,7 @@ class Mixture:
     variance_um2: np.ndarray
     ratio: float = 2.0
     wide: float = 0.1
+    tails_known: bool = False
     false: np.ndarray = field(default_factory=lambda: np.full(2, 0.01))
 
     def probabilities(self, step, region) -> tuple[np.ndarray, np.ndarray]:
@@ -149,14 +155,16 @@ class Mixture:
         true, is_wide = self.probabilities(step, region)
         n = np.maximum(np.bincount(region, minlength=2), 1)
         self.false = np.clip(np.bincount(region, 1.0 - true, minlength=2) / n, 1e-9, 0.9)
-        self.wide = float(np.clip(is_wide.sum() / max(true.sum(), TINY), 1e-6, 1 - 1e-6))
+        if not self.tails_known:
+            self.wide = float(np.clip(is_wide.sum() / max(true.sum(), TINY), 1e-6, 1 - 1e-6))
         weight = np.maximum((true - is_wide + is_wide / self.ratio)[:, None] * inside, TINY)
         self.drift_um = (weight * step).sum(axis=0) / weight.sum(axis=0)
         squared, before = (step - self.drift_um) ** 2, self.variance_um2
         scatter = (weight * squared).sum(axis=0) / np.maximum(true[:, None] * inside, TINY).sum(axis=0)
         self.variance_um2 = np.clip(scatter / kept_of_variance(self.range_um, before), 1e-12, self.range_um**2)
-        reduced = (is_wide * (squared / self.variance_um2).mean(axis=1)).sum() / max(is_wide.sum(), TINY)
-        self.ratio = float(np.clip(reduced / kept_of_variance(self.range_um, self.ratio * before), 1.0, WIDEST))
+        if not self.tails_known:
+            reduced = (is_wide * (squared / self.variance_um2).mean(axis=1)).sum() / max(is_wide.sum(), TINY)
+            self.ratio = float(np.clip(reduced / kept_of_variance(self.range_um, self.ratio * before), 1.0, WIDEST))
         return float(np.max(np.abs(self.variance_um2 / before - 1)))
 
     @property
@@ -167,7 +175,7 @@ class Mixture:
         return float(share @ kept / share.sum())
 
 
-def find_false_links(runs: Runs, window: Window, range_um: float) -> Links:
+def find_false_links(runs: Runs, window: Window, range_um: float, tails: tuple[float, float] | None = None) -> Links:
     """`Links` of the steps in `runs`, by maximum likelihood of a mixture of true and false steps.
 
     False steps end on any localization within the search range, so that they fill the ball evenly and their number grows as
@@ -175,17 +183,22 @@ def find_false_links(runs: Runs, window: Window, range_um: float) -> Links:
     near its edge, where beads leave. True steps are Gaussian, cut at the search range; a second, wider Gaussian (up to
     `WIDEST` times the variance) leaves room for localization errors with tails and for beads that are not alike.
     Expectation-maximization (Dempster, Laird and Rubin 1977, J. R. Stat. Soc. B 39, 1), on at most `EM_STEPS` steps.
+
+    `tails`: those of the same beads' steps at another search range, where they are known. In a wide range false links, which lead to
+    the nearest bead and so do not fill the ball evenly, can pose as a wide Gaussian.
     """
     joined = runs.joined(1)
     step_all = np.diff(runs.position_um, axis=0)
     step, probability = step_all[joined], np.ones(len(step_all))
     if len(step) == 0:
-        return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0)
+        return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0, (0.0, 1.0))
     inside = window.holds(runs.position_um[:-1][joined], 1)
     region = inside.all(axis=1).astype(np.int64)
     drift = np.median(step, axis=0)
     spread = 1.4826 * np.median(np.abs(step - drift), axis=0)
     mixture = Mixture(range_um, drift, np.maximum(spread**2, 1e-12))
+    if tails:
+        mixture.wide, mixture.ratio, mixture.tails_known = *tails, True
     few = slice(None, None, -(-len(step) // EM_STEPS))
     for _ in range(EM_ITERATIONS):
         if mixture.refine(step[few], region[few], inside[few]) < EM_TOLERANCE:
@@ -193,7 +206,7 @@ def find_false_links(runs: Runs, window: Window, range_um: float) -> Links:
     probability[joined] = true = mixture.probabilities(step, region)[0]
     weight = np.maximum(true[:, None] * inside, TINY)
     drift = (weight * step).sum(axis=0) / weight.sum(axis=0)
-    return Links(step_all - drift, probability, drift, mixture.kept_variance, float(1.0 - true.mean()))
+    return Links(step_all - drift, probability, drift, mixture.kept_variance, float(1.0 - true.mean()), (mixture.wide, mixture.ratio))
 
 
 @dataclass(frozen=True)
