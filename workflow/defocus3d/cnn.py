@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from defocus3d.fcn import LOG_SIGMA_LIMITS
+
 CROP_PX = 48  # side of a crop: the core and most rings of a bead at the ends of the usual range
 REACH_UM = 0.3  # it learns to place beads within this distance of what the FCN says
-LOG_SIGMA = -6.0, 2.0  # least and most of the logarithm of an uncertainty
 
 
 def centres(x_px, y_px, shape) -> tuple[np.ndarray, np.ndarray]:
@@ -45,4 +46,4 @@ def read(network, crop_batch: np.ndarray, batch: int = 256) -> tuple[np.ndarray,
     if len(crop_batch) == 0:
         return np.empty((0, 3)), np.empty((0, 3))
     out = np.concatenate([np.asarray(network(crop_batch[k : k + batch])) for k in range(0, len(crop_batch), batch)]).astype(float)
-    return out[:, :3], np.exp(np.clip(out[:, 3:], *LOG_SIGMA))
+    return out[:, :3], np.exp(np.clip(out[:, 3:], *LOG_SIGMA_LIMITS))

@@ -191,7 +191,7 @@ def find_false_links(runs: Runs, window: Window, range_um: float, tails: tuple[f
     step_all = np.diff(runs.position_um, axis=0)
     step, probability = step_all[joined], np.ones(len(step_all))
     if len(step) == 0:
-        return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0, (0.0, 1.0))
+        return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0)
     inside = window.holds(runs.position_um[:-1][joined], 1)
     region = inside.all(axis=1).astype(np.int64)
     drift = np.median(step, axis=0)

@@ -10,6 +10,8 @@ DETECTION_MARGIN_UM = 0.5  # beads this far beyond the axial range are found too
 SIGNAL_SCALE = 4.0  # stabilised images are divided by this: brings both dim rings and sharp beads within reach of the first layer
 MERGE_UM = 0.15  # cells that point to places closer than this speak of one bead
 
+LOG_SIGMA_LIMITS = -6.0, 2.0  # least and most of the logarithm of an uncertainty, of both networks
+
 # channels of the output
 LOGIT, DX, DY, LOG_SIGMA_X, LOG_SIGMA_Y = range(5)
 
@@ -68,7 +70,7 @@ def read_cells(cells: np.ndarray, pixel_size_um: float, lowest_probability: floa
     p = probability[frame, row, column]
     x = ((column + 0.5 + found[:, DX]) * CELL_PX - 0.5) * pixel_size_um
     y = ((row + 0.5 + found[:, DY]) * CELL_PX - 0.5) * pixel_size_um
-    sigma = np.exp(np.clip(found[:, LOG_SIGMA_X:], -6.0, 2.0)) * CELL_PX * pixel_size_um
+    sigma = np.exp(np.clip(found[:, LOG_SIGMA_X:], *LOG_SIGMA_LIMITS)) * CELL_PX * pixel_size_um
     table = pd.DataFrame({"frame": frame, "x_um": x, "y_um": y, "sigma_x_um": sigma[:, 0], "sigma_y_um": sigma[:, 1],
                           "probability": p})  # fmt: skip
     merged = _merge(table)

@@ -6,8 +6,8 @@ from keras import layers, ops
 
 from defocus3d import files
 from defocus3d.card import KEY, Card
-from defocus3d.cnn import CROP_PX, LOG_SIGMA
-from defocus3d.fcn import DX, DY, LOG_SIGMA_X, LOGIT
+from defocus3d.cnn import CROP_PX
+from defocus3d.fcn import DX, DY, LOG_SIGMA_LIMITS, LOG_SIGMA_X, LOGIT
 from defocus3d.onnx_graph import to_onnx
 
 AXIS_WEIGHTS = 0.3, 0.3, 0.4  # of x, y, z in the CNN's loss
@@ -76,7 +76,7 @@ def fcn_loss(truth, output):
     logit = output[..., LOGIT]
     entropy = ops.maximum(logit, 0.0) - logit * bead + ops.log1p(ops.exp(-ops.abs(logit)))
     error = ops.abs(output[..., DX : DY + 1] - truth[..., 1:3])
-    log_sigma = ops.clip(output[..., LOG_SIGMA_X:], -6.0, 2.0)
+    log_sigma = ops.clip(output[..., LOG_SIGMA_X:], *LOG_SIGMA_LIMITS)
     position = ops.sum(error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma, axis=-1)
     return (ops.sum(entropy) + 0.2 * ops.sum(bead * position)) / (ops.sum(bead) + 1.0)
 
@@ -86,6 +86,6 @@ def cnn_loss(truth, output):
 
     z is harder to learn, and has a larger weight; with thrice that of x, x was not learned at all.
     """
-    log_sigma = ops.clip(output[:, 3:], *LOG_SIGMA)
+    log_sigma = ops.clip(output[:, 3:], *LOG_SIGMA_LIMITS)
     error = ops.abs(output[:, :3] - truth)
     return ops.mean(ops.sum((error * ops.exp(-log_sigma) * np.sqrt(2.0) + log_sigma) * np.float32(AXIS_WEIGHTS), axis=-1))
