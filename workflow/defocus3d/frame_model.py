@@ -9,7 +9,7 @@ from defocus3d import normal_equations
 from defocus3d.camera import Camera
 from defocus3d.population import Population
 from defocus3d.psf import PSF
-from defocus3d.rendering import pictures_of
+from defocus3d.rendering import expose, pictures_of
 
 GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
 LEAST_PHOTONS = 20.0
@@ -17,8 +17,10 @@ LEAST_BACKGROUND = 0.05
 STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin of the start
 CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
 NEARLY = 1e-2  # one that others follow
+FEW, SETTLED = 12, 2.0  # of more beads, those that a step promises less than so many times that gain stay as they are in it
 PARAMETERS = 5  # of a bead: x, y, z in µm, photons, and how much more than on average it was blurred by its motion
 Z, PHOTONS, BLUR = range(2, PARAMETERS)  # where they are; the places come first
+LOOK = [0, 1, Z, BLUR]  # those that a bead's image, at unit brightness, depends on
 BLUR_SD = 0.632  # of the lateral blur of a bead, averaged over x and y, relative to its mean; see `FrameModel`
 BLUR_LIMITS = -1.0, 2.5  # no blur at all, and what hardly ever happens
 PROMISE, LEEWAY = 3.0, 5.0  # a climb that has to beat a cost gives up where it is above it by more than so many of its last gain, and so much
@@ -72,27 +74,32 @@ class FrameModel:
         level = max(np.percentile(self.image, 35), 0.5)
         return self.state(new_beads(places_um, photons), np.full(self.nodes[0] * self.nodes[1], level))
 
-    def state(self, beads: np.ndarray, nodes: np.ndarray) -> State:
-        """The `State` of beads and background."""
+    def state(self, beads: np.ndarray, nodes: np.ndarray, like: State | None = None) -> State:
+        """The `State` of beads and background. The pictures of beads that look as in `like`, under the same number, are taken from there."""
         pixel, half = self.psf.pixel_size_um, self.psf.radius_px
         expected = self.background(nodes)
         corners = np.rint(beads[:, 1::-1] / pixel).astype(np.int64) - half
         knots = self.psf.knots_of(beads[:, Z])[0]
         blur = 0.5 * (self.psf.blur_um / pixel) ** 2
         reach = self.psf.reach_px(beads[:, Z])
-        pictures = pictures_of(self.psf.single, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected)
+        same, known = np.zeros(len(beads), bool), np.empty((0, PARAMETERS, 1, 1), np.float32)
+        if like is not None:
+            common, known = min(len(beads), len(like.beads)), like.pictures
+            same[:common] = (beads[:common, LOOK] == like.beads[:common, LOOK]).all(axis=1)
+        pictures = pictures_of(self.psf.single, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected, known, same)
         expected = np.maximum(expected, 0.01)
         return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
 
-    def moved(self, state: State, step: np.ndarray) -> State:
-        """`state` after a step of all parameters, as `normal_equations` has them, within limits."""
-        own = step[: state.beads.size].reshape(state.beads.shape).copy()
+    def moved(self, state: State, step: np.ndarray, which=slice(None)) -> State:
+        """`state` after a step of the parameters that `normal_equations` has for beads `which`, within limits."""
+        beads = state.beads.copy()
+        own = step[: beads[which].size].reshape(-1, PARAMETERS).copy()
         own[:, :3] = np.clip(own[:, :3], -STEP_LIMIT_UM, STEP_LIMIT_UM)
-        beads = state.beads + own
+        beads[which] += own
         beads[:, Z] = np.clip(beads[:, Z], *self.psf.z_range_um)
         beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS], LEAST_PHOTONS)
         beads[:, BLUR] = np.clip(beads[:, BLUR], *BLUR_LIMITS)
-        return self.state(beads, np.maximum(state.nodes + step[beads.size :], LEAST_BACKGROUND))
+        return self.state(beads, np.maximum(state.nodes + step[own.size :], LEAST_BACKGROUND), like=state)
 
     def lit(self, state: State, step: np.ndarray) -> State:
         """`state` after a step of brightness and background, as `light_equations` has them: places, and so the images, stay."""
@@ -100,7 +107,7 @@ class FrameModel:
         beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS] + step[:count], LEAST_PHOTONS)
         nodes = np.maximum(state.nodes + step[count:], LEAST_BACKGROUND)
         expected = self.background(nodes)
-        normal_equations.expose(state.pictures, state.corners, beads[:, PHOTONS], expected)
+        expose(state.pictures, state.corners, beads[:, PHOTONS], expected)
         expected = np.maximum(expected, 0.01)
         return replace(state, beads=beads, nodes=nodes, expected=expected, cost=self.cost(beads, expected))
 
@@ -136,39 +143,63 @@ class FrameModel:
         """Information and gradient for the brightness of the beads, then the background's nodes: a part of the `normal_equations`."""
         weight, residual = self._weighted(state)
         information, gradient = normal_equations.assemble_light(state.pictures, state.corners, state.reach, weight, residual, *self.hats)
-        if self.population:
-            self._expect_brightness(information, gradient, np.arange(len(state.beads)), state)
+        precision, pull = self._prior(state.beads)
+        which = np.arange(len(state.beads))
+        information[which, which] += precision[PHOTONS]
+        gradient[which] += pull[:, PHOTONS]
         return information, gradient
+
+    def normal_equations(self, state: State, which: np.ndarray | None = None):
+        """Information (p, p) and gradient (p,) for the parameters of beads `which`, ascending numbers or all, then the background's nodes."""
+        which = np.arange(len(state.beads)) if which is None else which
+        weight, residual = self._weighted(state)
+        pictures = state.pictures, self._scales(state), state.corners, state.reach
+        information, gradient = normal_equations.assemble(*pictures, which, weight, residual, *self.hats)
+        precision, pull = self._prior(state.beads[which])
+        own = np.arange(pull.size)
+        information[own, own] += np.tile(precision, len(which))
+        gradient[own] += pull.ravel()
+        return information, gradient
+
+    def own_information(self, state: State) -> np.ndarray:
+        """The information of each bead on its own, (beads, `PARAMETERS`, `PARAMETERS`)."""
+        information = normal_equations.own_information(state.pictures, self._scales(state), state.corners, state.reach, self.weight(state))
+        own = np.arange(PARAMETERS)
+        information[:, own, own] += self._prior(state.beads)[0]
+        return information
+
+    def promises(self, state: State, information: np.ndarray) -> np.ndarray:
+        """Gain in log-likelihood, (beads,), that the best step of each bead promises, the others staying; `own_information` of all."""
+        _, residual = self._weighted(state)
+        gradient = normal_equations.own_gradient(state.pictures, self._scales(state), state.corners, state.reach, residual)
+        gradient += self._prior(state.beads)[1]
+        regular = information * (1 + LEAST_DAMPING * np.eye(PARAMETERS)) + 1e-9 * np.eye(PARAMETERS)  # nothing is known of unseen beads
+        return (gradient * np.linalg.solve(regular, gradient[..., None])[..., 0]).sum(axis=1) / 2
 
     def _weighted(self, state: State):
         """Weight of the pixels, and residual times weight, float32."""
         weight = self.weight(state)
         return weight, ((self.image - state.expected) * weight).astype(np.float32)
 
-    def _expect_brightness(self, information, gradient, where, state: State):
-        """Add the prior of the brightness, parameters `where`."""
-        information[where, where] += 1 / self.population.photons_sd**2
-        gradient[where] -= (state.beads[:, PHOTONS] - self.population.photons) / self.population.photons_sd**2
-
-    def normal_equations(self, state: State):
-        """Information (p, p) and gradient (p,) for the parameters of the beads, then the background's nodes."""
-        weight, residual = self._weighted(state)
-        scale = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
-        photons = state.beads[:, PHOTONS, None]
-        scales = np.concatenate([photons * scale, np.ones_like(photons), photons], axis=1)
-        information, gradient = normal_equations.assemble(state.pictures, scales, state.corners, state.reach, weight, residual, *self.hats)
-        first = PARAMETERS * np.arange(len(state.beads))
+    def _prior(self, beads: np.ndarray):
+        """Precision (`PARAMETERS`,) of what is known of a bead beforehand, and its part of the gradient, (beads, `PARAMETERS`)."""
+        precision, mean = np.zeros((2, PARAMETERS))
+        precision[BLUR] = 1 / BLUR_SD**2
         if self.population:
-            self._expect_brightness(information, gradient, first + PHOTONS, state)
-        information[first + BLUR, first + BLUR] += 1 / BLUR_SD**2
-        gradient[first + BLUR] -= state.beads[:, BLUR] / BLUR_SD**2
-        return information, gradient
+            mean[PHOTONS], precision[PHOTONS] = self.population.photons, 1 / self.population.photons_sd**2
+        return precision, precision * (mean - beads)
+
+    def _scales(self, state: State) -> np.ndarray:
+        """Derivatives by the parameters over the slopes of `State.pictures`, (beads, `PARAMETERS`)."""
+        photons = state.beads[:, PHOTONS, None]
+        place = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
+        return np.concatenate([photons * place, np.ones_like(photons), photons], axis=1)
 
 
 def _hats(count: int, nodes: int) -> np.ndarray:
     """Linear interpolation from `nodes` evenly spread nodes to `count` pixels, shape (nodes, count)."""
     position = np.arange(count) * (nodes - 1) / max(count - 1, 1)
-    return np.maximum(0.0, 1.0 - abs(position[None, :] - np.arange(nodes)[:, None]))
+    return np.maximum(0.0, 1.0 - abs(position[None, :] - np.arange(nodes)[:, None])).astype(np.float32)
 
 
 def new_beads(places_um, photons) -> np.ndarray:
@@ -208,20 +239,29 @@ def _factor(information: np.ndarray, damping: float) -> np.ndarray:
 def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float = np.inf, enough: float = CONVERGED) -> State:
     """Levenberg-Marquardt from `state`: the best found, or the last one where a cost below `beat` seems out of reach.
 
-    `move`: places too, else brightness and background alone. `enough`: a gain per bead below which nothing more is done.
+    `move`: places too, else brightness and background alone. `enough`: a gain per bead below which nothing more is done. Most of
+    many beads are soon where they belong, while a few have a long way: in each step, only those move that promise a gain.
     """
-    least = enough * max(len(state.beads), 1)
-    equations, moved = (model.normal_equations, model.moved) if move else (model.light_equations, model.lit)
+    count = len(state.beads)
+    least = enough * max(count, 1)
     damping = 1e-3
+    which, own = np.arange(count), model.own_information(state) if move and count > FEW else None
     for _ in range(steps):
-        information, gradient = equations(state)
+        if own is not None:
+            which = np.flatnonzero(model.promises(state, own) > SETTLED * enough)
+        information, gradient = model.normal_equations(state, which) if move else model.light_equations(state)
+        if not len(gradient):
+            return state
+        if own is not None:
+            first = PARAMETERS * np.arange(len(which))[:, None] + np.arange(PARAMETERS)
+            own[which] = information[first[:, :, None], first[:, None, :]]  # the diagonal blocks
         scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
         information /= np.outer(scale, scale)  # so that one damping fits brightness and place alike
         for _ in range(4):
             step = damped_solution(information, gradient / scale, damping) / scale
             if step @ gradient / 2 < least:  # the gain that a parabola promises
                 return state
-            trial = moved(state, step)
+            trial = model.moved(state, step, which) if move else model.lit(state, step)
             if trial.cost <= state.cost:
                 break
             damping = max(damping, 2e-3) * 30

@@ -19,6 +19,7 @@ PARTNERS_PX = [(dx, dy) for dy in (-4, -2, 0, 2, 4) for dx in (-4, -2, 0, 2, 4)]
 EVERY = 2  # heights of the bank tried for one of two beads
 TOLERANCE = 0.01  # of the bank's images as sums of a few
 REMAINS, AROUND = 0.05, 1.0  # of a missed bead's log Bayes factor, in what is left, within so many sizes of an image
+BLOCK_PX = 3  # where the weight of the pixels is smooth, correlations with it may be of its means over blocks; an odd number
 ROWS = 32  # of a frame, for which all heights are held in memory at once
 
 
@@ -49,13 +50,16 @@ class Components:
 
     def correlated(self, image: np.ndarray) -> np.ndarray:
         """Correlation of `image` (rows, columns) with each component, (components, rows, columns), 0 beyond the image's border."""
-        (rows, columns), half = image.shape, self.components.shape[1] // 2
+        rows, columns = image.shape
         if image.shape not in self._spectra:
-            shape = tuple(fft.next_fast_len(n + 2 * half + 1, real=True) for n in image.shape)
-            self._spectra[image.shape] = shape, np.conj(fft.rfft2(self.components, shape))
+            half = self.components.shape[1] // 2
+            shape = tuple(fft.next_fast_len(max(n, half + 1) + half, real=True) for n in image.shape)  # a period in which no two ends meet
+            around = np.zeros((len(self.components), *shape), np.float32)
+            around[:, : 2 * half + 1, : 2 * half + 1] = self.components
+            self._spectra[image.shape] = shape, np.conj(fft.rfft2(np.roll(around, (-half, -half), axis=(1, 2))))
         shape, spectra = self._spectra[image.shape]
-        padded = fft.rfft2(np.pad(image.astype(np.float32), half), shape)
-        return np.stack([fft.irfft2(padded * spectrum, shape)[:rows, :columns] for spectrum in spectra])
+        transformed = fft.rfft2(image.astype(np.float32), shape)
+        return np.stack([fft.irfft2(transformed * spectrum, shape)[:rows, :columns] for spectrum in spectra])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,19 +74,22 @@ class Bank:
     reach_px : int array (heights,)
         Half-width of the square that holds nearly all of each image.
     pixel_size_um : float
+    block_px : int
+        Width of the blocks over which the weight of the pixels is averaged; 1 where it changes within an image.
     """
 
     z_um: np.ndarray
     images: np.ndarray
     reach_px: np.ndarray
     pixel_size_um: float
+    block_px: int = BLOCK_PX
 
     @classmethod
-    def of(cls, psf: PSF) -> "Bank":
+    def of(cls, psf: PSF, block_px: int = BLOCK_PX) -> "Bank":
         """The bank of all heights that `psf` was measured at."""
         low, high = psf.z_range_um
         z_um = np.arange(low + STEP_UM / 4, high, STEP_UM)
-        return cls(z_um, psf.focal_series(z_um).astype(np.float32), psf.reach_px(z_um), psf.pixel_size_um)
+        return cls(z_um, psf.focal_series(z_um).astype(np.float32), psf.reach_px(z_um), psf.pixel_size_um, block_px)
 
     @cached_property
     def linear(self) -> Components:
@@ -90,9 +97,12 @@ class Bank:
         return Components.of(self.images)
 
     @cached_property
-    def squared(self) -> Components:
-        """What their squares consist of."""
-        return Components.of(self.images**2)
+    def coarse(self) -> tuple[Components, Components]:
+        """What the images, and their squares, summed over blocks, consist of."""
+        n, block = self.images.shape[1], self.block_px
+        margin = (block * (-(-n // block) | 1) - n) // 2  # with it, an odd number of blocks
+        padded = np.pad(self.images, [(0, 0), (margin, margin), (margin, margin)])
+        return Components.of(_blocks(padded, block)), Components.of(_blocks(padded**2, block))
 
     @cached_property
     def partners(self) -> tuple[np.ndarray, np.ndarray]:
@@ -116,20 +126,19 @@ class Bank:
         missed. Where no height comes to `least`, that is given, with height 0 and no light. Few rows at a time: there are many heights.
         """
         weighted = residual * weight
-        products, squares, sums = self.linear.correlated(weighted), self.squared.correlated(weight), self.linear.correlated(weight)
+        products = self.linear.correlated(weighted)
         left, total = self._around(weighted), self._around(weight)
-        rows, columns = residual.shape
+        (rows, columns), block = residual.shape, self.block_px
+        mean = _blocks(np.pad(weight, [(0, -n % block) for n in weight.shape]), block) / block**2
+        even, square = (part.shares @ part.correlated(mean).reshape(len(part.components), -1) for part in self.coarse)
+        cells = np.arange(rows)[:, None] // block * mean.shape[1] + np.arange(columns) // block
         factor, photons = np.full((rows, columns), least, np.float32), np.zeros((rows, columns), np.float32)
         height = np.zeros((rows, columns), np.int64)
         for first in range(0, rows, ROWS):
             part = slice(first, min(first + ROWS, rows))
             product = self.linear.shares @ products[:, part].reshape(len(products), -1)
-            square = self.squared.shares @ squares[:, part].reshape(len(squares), -1)
-            even = self.linear.shares @ sums[:, part].reshape(len(sums), -1)
-            product -= even * (left[part].reshape(-1) / total[part].reshape(-1))
-            square -= even * (even / total[part].reshape(-1))
-            flat = (map_[part].reshape(-1) for map_ in (factor, height, photons))
-            _best_height(product, square, population.photons, population.photons_sd**2, *flat)
+            flat = (map_[part].reshape(-1) for map_ in (left, total, cells, factor, height, photons))
+            _best_height(product, even, square, population.photons, population.photons_sd**2, *flat)
         return factor, height, photons
 
     def shown(self, z_um: float, row: int, column: int, shape) -> tuple[np.ndarray, slice, slice]:
@@ -154,15 +163,28 @@ def _missed_factor(product, square, typical, spread):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _best_height(product, square, typical, spread, factor, height, photons):
-    """Write, for each pixel, the best height over `factor`, from sums of (heights, pixels)."""
-    for k in range(product.shape[0]):
-        for i in range(product.shape[1]):
-            if product[k, i] <= 0 or 0.5 * product[k, i] ** 2 <= factor[i] * max(square[k, i], 1e-12):
+def _best_height(products, evens, squares, typical, spread, left, total, cells, factor, height, photons):
+    """Write, for each pixel, the best height over `factor`; sums of weighted products with the images and their squares.
+
+    `products` (heights, pixels) with the residual, `left` the residual itself, `total` the weight; `evens`, `squares` (heights, cells)
+    the images and their squares in the cell that each pixel belongs to.
+    """
+    for k in range(products.shape[0]):
+        for i in range(products.shape[1]):
+            even = evens[k, cells[i]]
+            product = products[k, i] - even * (left[i] / total[i])
+            square = squares[k, cells[i]] - even * (even / total[i])
+            if product <= 0 or 0.5 * product**2 <= factor[i] * max(square, 1e-12):
                 continue  # the rest, of which the logarithm costs most, can only lower it
-            gain, light = _missed_factor(product[k, i], square[k, i], typical, spread)
+            gain, light = _missed_factor(product, square, typical, spread)
             if gain > factor[i]:
                 factor[i], height[i], photons[i] = gain, k, light
+
+
+def _blocks(image: np.ndarray, block: int) -> np.ndarray:
+    """Sums over blocks of `block` x `block` of the last two axes, which are multiples of it."""
+    *others, rows, columns = image.shape
+    return image.reshape(*others, rows // block, block, columns // block, block).sum(axis=(-3, -1))
 
 
 def bayes_factor(photons, variance, population: Population):

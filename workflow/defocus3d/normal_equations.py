@@ -15,58 +15,114 @@ def _shared(corners, reach, half, a, b, rows, columns):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def assemble(pictures, scales, corners, reach, weight, residual, row_hats, column_hats):
-    """Sums over pixels of products of derivatives; those of a bead count in a square around it, those of a node in its hat."""
+def assemble(pictures, scales, corners, reach, which, weight, residual, row_hats, column_hats):
+    """Sums over pixels of products of derivatives; those of a bead count in a square around it, those of a node in its hat.
+
+    `which`: numbers of the beads that they are for, ascending; then come the nodes.
+    """
     rows, columns = weight.shape
-    count, node_rows, node_columns = len(pictures), len(row_hats), len(column_hats)
+    count, node_rows, node_columns = len(which), len(row_hats), len(column_hats)
     size = pictures.shape[2]
     half = size // 2
     total = 5 * count + node_rows * node_columns
     information, gradient = np.zeros((total, total)), np.zeros(total)
     weighted = np.zeros((5, size, size), np.float32)
+    one, other = np.empty((5, size * size), np.float32), np.empty((5, size * size), np.float32)
     sums = np.zeros((5, 5))
-    for a in range(count):
+    for m in range(count):
+        a = which[m]
         first, last, start, stop = _shared(corners, reach, half, a, a, rows, columns)
-        up = corners[a, 0]
         if start >= stop:
             continue
         slopes = _weigh(pictures[a], corners[a], first, last, start, stop, weight, residual, weighted)
-        gradient[5 * a : 5 * a + 5] = slopes * scales[a]
-        for b in range(a, count):
+        gradient[5 * m : 5 * m + 5] = slopes * scales[a]
+        for n in range(m, count):
+            b = which[n]
             top, bottom, left, right = _shared(corners, reach, half, a, b, rows, columns)
             if top >= bottom or left >= right:
                 continue
-            sums[:] = 0.0
-            for i in range(top, bottom):
-                ia, ib, ja, jb, width = i - up, i - corners[b, 0], left - corners[a, 1], left - corners[b, 1], right - left
-                w0, w1, w2 = weighted[0, ia, ja : ja + width], weighted[1, ia, ja : ja + width], weighted[2, ia, ja : ja + width]
-                w3, w4 = weighted[3, ia, ja : ja + width], weighted[4, ia, ja : ja + width]
-                for q in range(5):
-                    other = pictures[b, q, ib, jb : jb + width]
-                    s0, s1, s2, s3, s4 = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-                    for j in range(width):
-                        value = other[j]
-                        s0 += w0[j] * value
-                        s1 += w1[j] * value
-                        s2 += w2[j] * value
-                        s3 += w3[j] * value
-                        s4 += w4[j] * value
-                    sums[0, q] += s0
-                    sums[1, q] += s1
-                    sums[2, q] += s2
-                    sums[3, q] += s3
-                    sums[4, q] += s4
+            _gather(weighted, corners[a], top, bottom, left, right, one)
+            length = _gather(pictures[b], corners[b], top, bottom, left, right, other)
+            _multiply(one, other, length, sums)
             for p in range(5):
                 for q in range(5):
                     value = sums[p, q] * scales[a, p] * scales[b, q]
-                    information[5 * a + p, 5 * b + q] = value
-                    information[5 * b + q, 5 * a + p] = value
+                    information[5 * m + p, 5 * n + q] = value
+                    information[5 * n + q, 5 * m + p] = value
         if node_rows:
-            shared = information[5 * a : 5 * a + 5, 5 * count :]
+            shared = information[5 * m : 5 * m + 5, 5 * count :]
             _add_nodes(shared, weighted, scales[a], corners[a], first, last, start, stop, row_hats, column_hats)
     if node_rows:
         _add_background(information, gradient, 5 * count, weight, residual, row_hats, column_hats)
     return information, gradient
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def own_information(pictures, scales, corners, reach, weight):
+    """What `assemble` gives for each bead on its own, (beads, 5, 5)."""
+    rows, columns = weight.shape
+    count, size = len(pictures), pictures.shape[2]
+    information = np.zeros((count, 5, 5))
+    weighted = np.zeros((5, size, size), np.float32)
+    one, other = np.empty((5, size * size), np.float32), np.empty((5, size * size), np.float32)
+    sums = np.zeros((5, 5))
+    for a in range(count):
+        top, bottom, left, right = _shared(corners, reach, size // 2, a, a, rows, columns)
+        if left >= right or top >= bottom:
+            continue
+        _weigh(pictures[a], corners[a], top, bottom, left, right, weight, weight, weighted)
+        _gather(weighted, corners[a], top, bottom, left, right, one)
+        length = _gather(pictures[a], corners[a], top, bottom, left, right, other)
+        _multiply(one, other, length, sums)
+        information[a] = sums * np.outer(scales[a], scales[a])
+    return information
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def own_gradient(pictures, scales, corners, reach, residual):
+    """The part of `assemble`'s gradient that is the beads', (beads, 5); `residual` times weight."""
+    rows, columns = residual.shape
+    count, half = len(pictures), pictures.shape[2] // 2
+    gradient = np.zeros((count, 5))
+    for a in range(count):
+        top, bottom, left, right = _shared(corners, reach, half, a, a, rows, columns)
+        for i in range(top, bottom if left < right else top):
+            line = residual[i, left:right]
+            for p in range(5):
+                own, along = pictures[a, p, i - corners[a, 0], left - corners[a, 1] :], np.float32(0)
+                for j in range(len(line)):
+                    along += own[j] * line[j]
+                gradient[a, p] += along
+    return gradient * scales
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _gather(pictures, corner, top, bottom, left, right, out):
+    """Copy that window of a bead's five pictures to `out` (5, pixels), row after row; the number of pixels."""
+    width = right - left
+    for p in range(5):
+        for i in range(top, bottom):
+            line, to = pictures[p, i - corner[0], left - corner[1] :], out[p, (i - top) * width :]
+            for j in range(width):
+                to[j] = line[j]
+    return (bottom - top) * width
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _multiply(one, other, length, sums):
+    """Write the sums of the products of each of five lines with each of five others to `sums` (5, 5)."""
+    w0, w1, w2, w3, w4 = one[0, :length], one[1, :length], one[2, :length], one[3, :length], one[4, :length]
+    for q in range(5):
+        line = other[q, :length]
+        s0, s1, s2, s3, s4 = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for j in range(length):
+            value = line[j]
+            s0 += w0[j] * value
+            s1 += w1[j] * value
+            s2 += w2[j] * value
+            s3 += w3[j] * value
+            s4 += w4[j] * value
+        sums[0, q], sums[1, q], sums[2, q], sums[3, q], sums[4, q] = s0, s1, s2, s3, s4
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -106,21 +162,6 @@ def assemble_light(pictures, corners, reach, weight, residual, row_hats, column_
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def expose(pictures, corners, photons, expected):
-    """Add the light of beads to `expected`."""
-    rows, columns = expected.shape
-    size = pictures.shape[2]
-    for a in range(len(pictures)):
-        top, left = corners[a]
-        start, stop = max(0, -left), min(size, columns - left)
-        for i in range(max(0, -top), min(size, rows - top)):
-            own = pictures[a, 3, i, start : max(start, stop)]
-            line = expected[top + i, left + start :]
-            for j in range(len(own)):
-                line[j] += photons[a] * own[j]
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
 def _weigh(pictures, corner, top, bottom, left, right, weight, residual, weighted):
     """Products of a bead's slopes with the weighted residual, and, written to `weighted`, with the weight, in that window."""
     sums = np.zeros(len(pictures))
@@ -138,38 +179,33 @@ def _weigh(pictures, corner, top, bottom, left, right, weight, residual, weighte
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _add_nodes(shared, weighted, scale, corner, top, bottom, left, right, row_hats, column_hats):
-    """Add to `shared` (slopes, nodes) what the weighted slopes of a bead, in that window, have in common with the background's hats."""
-    (node_rows, rows), (node_columns, columns) = row_hats.shape, column_hats.shape
-    row_cells, before = _cells(rows, node_rows), _cells(columns, node_columns)[left]
+    """Write to `shared` (slopes, nodes) what the weighted slopes of a bead, in that window, have in common with the background's hats."""
+    (node_rows, _), (node_columns, _) = row_hats.shape, column_hats.shape
+    along = np.empty(right - left, np.float32)
     for p in range(len(shared)):
-        for i in range(top, bottom):
-            u, line = row_cells[i], weighted[p, i - corner[0]]
-            for v in range(before, node_columns - 1):
-                low, high = 0.0, 0.0
-                for j in range(max(left, _first(v, columns, node_columns)), min(right, _first(v + 1, columns, node_columns))):
-                    low += line[j - corner[1]] * column_hats[v, j]
-                    high += line[j - corner[1]] * column_hats[v + 1, j]
-                for m in range(2):
-                    first, mine = (u + m) * node_columns + v, row_hats[u + m, i]
-                    shared[p, first] += mine * low * scale[p]
-                    shared[p, first + 1] += mine * high * scale[p]
-                if _first(v + 1, columns, node_columns) >= right:
-                    break
+        for u in range(node_rows):
+            if not _sum_rows(row_hats[u], top, bottom, weighted[p], corner, left, along):
+                continue
+            for v in range(node_columns):
+                hat, both = column_hats[v, left:right], np.float32(0)
+                for j in range(len(along)):
+                    both += along[j] * hat[j]
+                shared[p, u * node_columns + v] = both * scale[p]
 
 
-@numba.njit(nogil=True, cache=True)
-def _cells(count, nodes):
-    """For each of `count` pixels, the number of the node before it: two nodes matter to it, this one and the next."""
-    cells = np.zeros(count, np.int64)
-    for v in range(nodes - 1):
-        cells[_first(v, count, nodes) :] = v
-    return cells
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def _first(node, count, nodes):
-    """First of `count` pixels that lies at or beyond a node; `count` for the last node, whose pixel belongs to the cell before."""
-    return count if node >= nodes - 1 else -((-node * (count - 1)) // (nodes - 1))
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _sum_rows(factors, top, bottom, image, corner, left, out):
+    """Write to `out` the sum of the rows of an `image` at `corner` of the frame, each times its of `factors`; whether any is not 0."""
+    out[:] = 0
+    some = False
+    for i in range(top, bottom):
+        factor = factors[i]
+        if factor == 0:
+            continue
+        some, line = True, image[i - corner[0], left - corner[1] :]
+        for j in range(len(out)):
+            out[j] += factor * line[j]
+    return some
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -178,28 +214,19 @@ def _add_background(information, gradient, beads, weight, residual, row_hats, co
     rows, columns = weight.shape
     node_rows, node_columns = len(row_hats), len(column_hats)
     total = len(gradient)
-    row_cells = _cells(rows, node_rows)
-    for i in range(rows):
-        u = row_cells[i]
-        for v in range(node_columns - 1):
-            g0, g1, s00, s01, s11 = 0.0, 0.0, 0.0, 0.0, 0.0
-            for j in range(_first(v, columns, node_columns), _first(v + 1, columns, node_columns)):
-                low, high = column_hats[v, j], column_hats[v + 1, j]
-                g0 += low * residual[i, j]
-                g1 += high * residual[i, j]
-                s00 += low * low * weight[i, j]
-                s01 += low * high * weight[i, j]
-                s11 += high * high * weight[i, j]
-            for m in range(2):
-                first, mine = beads + (u + m) * node_columns + v, row_hats[u + m, i]
-                gradient[first] += mine * g0
-                gradient[first + 1] += mine * g1
-                for n in range(2):
-                    second, both = beads + (u + n) * node_columns + v, mine * row_hats[u + n, i]
-                    information[first, second] += both * s00
-                    information[first, second + 1] += both * s01
-                    information[first + 1, second] += both * s01
-                    information[first + 1, second + 1] += both * s11
+    along, origin = np.empty(columns, np.float32), np.zeros(2, np.int64)
+    for u in range(node_rows):
+        _sum_rows(row_hats[u], 0, rows, residual, origin, 0, along)
+        for v in range(node_columns):
+            gradient[beads + u * node_columns + v] = (along * column_hats[v]).sum()
+        for n in range(u, min(u + 2, node_rows)):
+            _sum_rows(row_hats[u] * row_hats[n], 0, rows, weight, origin, 0, along)
+            for v in range(node_columns):
+                for k in range(v, min(v + 2, node_columns)):
+                    both = (along * column_hats[v] * column_hats[k]).sum()
+                    for one, other in ((v, k), (k, v)):
+                        first, second = beads + u * node_columns + one, beads + n * node_columns + other
+                        information[first, second] = information[second, first] = both
     for p in range(beads):
         for q in range(beads, total):
             information[q, p] = information[p, q]

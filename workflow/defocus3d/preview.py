@@ -50,7 +50,7 @@ def first_look(images_e: np.ndarray, psf: PSF, camera: Camera, training: dict) -
     Peaks of the Bayes factor of one bead against none, in rounds: what was found is taken off before the next. Good to count beads, to
     some tens of percent. Brightness is known roughly (`clear`) only of those found first and not far from focus.
     """
-    bank = Bank.of(psf)
+    bank = Bank.of(psf, block_px=1)  # the weight is that of single pixels
     beads = Population.unknown(training["photons"], training["density_per_um2"], psf.axial_range_um)
     near = NEAR_FOCUS * np.array(psf.axial_range_um)
     found = []

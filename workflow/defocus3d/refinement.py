@@ -89,7 +89,7 @@ def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State,
             break
         beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
         source, other = _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
-        state = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS, enough=NEARLY)
+        state = climb(model, model.state(beads, state.nodes, like=state), move=True, steps=FIRST_STEPS, enough=NEARLY)
     state, other = try_others(model, state, bank, other, _changed(model, state, before))
     state, kept = _probable(model, climb(model, state, move=True, steps=FIRST_STEPS))
     source, other = _extended(source, len(kept))[kept], other[kept]
@@ -208,7 +208,7 @@ def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[Stat
         if trial.cost < now.cost:
             beads = state.beads.copy()
             beads[near] = trial.beads + corner
-            trial = climb(model, model.state(beads, state.nodes), move=True, steps=FIRST_STEPS, beat=state.cost)
+            trial = climb(model, model.state(beads, state.nodes, like=state), move=True, steps=FIRST_STEPS, beat=state.cost)
             if trial.cost < state.cost - CLEAR_GAIN:
                 other[bead] = state.beads[bead, Z], state.cost - trial.cost
                 state = trial
@@ -230,7 +230,7 @@ def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Ban
     nodes = np.where(around, np.minimum(state.nodes, np.percentile(state.nodes, LEVEL)), state.nodes)
     if np.array_equal(nodes, state.nodes):
         return state
-    low = model.state(state.beads, nodes)
+    low = model.lit(state, np.concatenate([np.zeros(len(state.beads)), nodes - state.nodes]))
     others = _promising(model, low, bead, (model.image - low.expected).astype(np.float32), model.weight(low), bank)
     trial = _best_of(model, low, bead, others)[0] if others else low
     if trial is low:
@@ -280,7 +280,7 @@ def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray
         return state, (z, worse)
     beads, fitted = state.beads.copy(), best.beads + corner
     beads[near] = fitted[: len(near)]
-    return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes), (z, worse)
+    return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes, like=state), (z, worse)
 
 
 def _around(model: FrameModel, state: State, bead: int, near_um=NEAR_UM, level=False) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:

@@ -165,11 +165,12 @@ def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach, wind
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, expected):
+def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, expected, known, same):
     """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
 
     Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself. Others are
-    written within the beads' `reach` only, and none is to be relied on where the frame does not show it.
+    written within the beads' `reach` only, and none is to be relied on where the frame does not show it. Those of beads that look the
+    `same`, bool (beads,), are copied from `known`, where they have the same number.
     """
     rows, columns = expected.shape
     half = size // 2
@@ -178,9 +179,19 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
     for a in range(len(beads)):
         top, left = corners[a]
         rows_seen, columns_seen = (max(0, -top), min(size, rows - top)), (max(0, -left), min(size, columns - left))
+        unit = out[a, 3]
+        if same[a]:
+            for i in range(rows_seen[0], rows_seen[1]):
+                for p in range(5):
+                    extent = half if p == 3 else reach[a]
+                    if abs(i - half) <= extent:
+                        line, to = known[a, p, i, half - extent : half + extent + 1], out[a, p, i, half - extent : half + extent + 1]
+                        for j in range(len(line)):
+                            to[j] = line[j]
+            _expose(expected, unit, top, left, rows_seen, columns_seen, beads[a, 3])
+            continue
         around = (max(0, rows_seen[0] - 1), min(size, rows_seen[1] + 1), max(0, columns_seen[0] - 1), min(size, columns_seen[1] + 1))
         x, y = beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half
-        unit = out[a, 3]
         write_gradients(unit, out[a], coefficients, x, y, knots[a], reach[a], around)
         start, stop = columns_seen
         if start >= stop or rows_seen[0] >= rows_seen[1]:
@@ -199,11 +210,27 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
                     own[j] += strength * by_blur[j]
         else:
             out[a, 4] = 0
-        for i in range(rows_seen[0], rows_seen[1]):
-            line, own = expected[top + i, left + start : left + stop], unit[i, start:stop]
-            for j in range(len(own)):
-                line[j] += beads[a, 3] * own[j]
+        _expose(expected, unit, top, left, rows_seen, columns_seen, beads[a, 3])
     return out
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def expose(pictures, corners, photons, expected):
+    """Add the light of beads to `expected`, from what `pictures_of` gives."""
+    (rows, columns), size = expected.shape, pictures.shape[2]
+    for a in range(len(pictures)):
+        top, left = corners[a]
+        _expose(expected, pictures[a, 3], top, left, (max(0, -top), min(size, rows - top)), (max(0, -left), min(size, columns - left)), photons[a])
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _expose(expected, unit, top, left, rows_seen, columns_seen, photons):
+    """Add a bead's light to `expected`: its `unit` image at a corner, as far as rows and columns (first, end) of it are seen."""
+    start, stop = columns_seen[0], max(columns_seen)
+    for i in range(rows_seen[0], rows_seen[1]):
+        line, own = expected[top + i, left + start : left + stop], unit[i, start:stop]
+        for j in range(len(own)):
+            line[j] += photons * own[j]
 
 
 @numba.njit(nogil=True, cache=True)
