@@ -110,7 +110,7 @@ def points(count, side, seed=0, density=0.1):
         images[scene, y, x] = 1000 + scene
         rows.append(pd.DataFrame({"scene": scene, "x_um": x * PIXEL_UM, "y_um": y * PIXEL_UM, "z_um": [0.1, 0.5, -0.9], "photons": 1000.0 + scene}))
     ones = np.ones(count)
-    return Scenes(images, pd.concat(rows, ignore_index=True), 10 * ones, density * ones, 1000.0 + np.arange(count), PIXEL_UM, (-1.0, 1.0))
+    return Scenes(images, pd.concat(rows, ignore_index=True), 10 * ones, density * ones, 1000.0 + np.arange(count), 0 * ones, PIXEL_UM, (-1.0, 1.0))
 
 
 @pytest.mark.parametrize("side", [96, 32])

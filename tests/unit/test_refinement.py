@@ -95,6 +95,45 @@ def test_brightness_and_background_alone_are_a_part_of_all(population):
     assert one.expected == pytest.approx(other.expected, rel=1e-6) and one.cost == pytest.approx(other.cost)
 
 
+def _crowd(count, rng):
+    """Model of a frame of `count` beads, some beyond its border, and their parameters."""
+    psf = gaussian_psf().blurred(0.08)
+    beads = new_beads(rng.uniform([-0.5, -0.5, -0.6], [9.0, 9.0, 0.6], (count, 3)), 3000.0)
+    image = CAMERA.detect(psf.image(*beads[:, :3].T, (90, 90), beads[:, PHOTONS]) + 12, rng)
+    return FrameModel(image, psf, CAMERA, BEADS), beads
+
+
+def test_pictures_of_beads_that_stay_are_not_drawn_again():
+    model, beads = _crowd(20, np.random.default_rng(8))
+    nodes = np.full(model.nodes[0] * model.nodes[1], 12.0)
+    before, moved = model.state(beads, nodes), beads.copy()
+    moved[[3, 7], :3] += 0.02
+    moved[:, PHOTONS] *= 1.1  # of which pictures know nothing
+    moved = np.vstack([moved, beads[:1] + 0.1])
+    one, other = model.state(moved, nodes, like=before), model.state(moved, nodes)
+    assert one.expected == pytest.approx(other.expected, rel=1e-6) and one.cost == pytest.approx(other.cost)
+    for a, b in zip(model.normal_equations(one), model.normal_equations(other)):
+        assert np.array_equal(a, b)
+
+
+def test_beads_that_promise_no_gain_stay_and_the_others_get_as_far(monkeypatch):
+    rng = np.random.default_rng(9)
+    model, truth = _crowd(25, rng)
+    settled = climb(model, model.state(truth, np.full(model.nodes[0] * model.nodes[1], 12.0)), move=True, steps=20)
+    gains = model.promises(settled, model.own_information(settled))
+    assert gains.shape == (25,) and (gains >= 0).all() and gains.sum() < 0.1
+    beads = settled.beads.copy()
+    beads[4, :3] += [0.05, -0.04, 0.1]
+    start = model.state(beads, settled.nodes)
+    gains = model.promises(start, model.own_information(start))
+    assert gains.argmax() == 4 and (np.delete(gains, 4) < gains[4] / 5).all()
+    some = climb(model, start, move=True, steps=20)
+    monkeypatch.setattr("defocus3d.frame_model.FEW", 1000)
+    everyone = climb(model, start, move=True, steps=20)
+    assert some.cost == pytest.approx(everyone.cost, abs=0.1)
+    assert (some.beads == start.beads).all(axis=1).any() and not (everyone.beads == start.beads).all(axis=1).any()
+
+
 def test_known_places_leave_brightness_and_background():
     psf, rng = gaussian_psf(), np.random.default_rng(6)
     place = np.array([[2.0, 2.0, 0.1]])
@@ -193,6 +232,20 @@ def test_unexplained_light_points_to_its_place_and_height():
     places = unexplained(image - 20.0, np.full(image.shape, 1 / CAMERA.variance(20.0)), Bank.of(psf), BEADS, 8.0)
     assert len(places) == 1
     assert (abs(places[0] - truth) < (PIXEL_UM, PIXEL_UM, 0.15)).all()
+
+
+def test_weights_averaged_over_blocks_tell_nearly_the_same_of_missed_beads():
+    psf, rng = gaussian_psf(), np.random.default_rng(12)
+    seen = psf.image([1.5, 5.2], [2.0, 4.1], [0.1, -0.3], (70, 80), 3000.0) + 12
+    missed = psf.image([4.0, 6.3, 0.2], [4.0, 1.2, 6.8], [0.2, -0.5, 0.0], (70, 80), 3000.0)
+    residual, weight = rng.poisson(seen + missed) - seen, (1 / CAMERA.variance(seen)).astype(np.float32)
+    exact, coarse = (Bank.of(psf, block_px).best(residual, weight, BEADS, 0.0)[0] for block_px in (1, 3))
+    clear = exact > 30
+    assert clear.sum() > 100
+    assert np.quantile(abs(coarse[clear] / exact[clear] - 1), 0.8) < 0.1  # near the beads that are seen, weights are not smooth
+    exact, coarse = (unexplained(residual, weight, Bank.of(psf, block_px), BEADS, 12.0) for block_px in (1, 3))
+    exact, coarse = (places[np.argsort(places[:, 0])] for places in (exact, coarse))  # the order is that of clearness, nearly
+    assert exact.shape == (3, 3) and coarse[:, :2] == pytest.approx(exact[:, :2], abs=1.1 * PIXEL_UM)
 
 
 def test_a_missed_bead_is_seen_though_background_and_neighbours_took_of_its_light():

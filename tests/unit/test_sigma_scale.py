@@ -12,12 +12,14 @@ def drawn(count, seed=1):
     rng = np.random.default_rng(seed)
     lone = rng.random(count) < 0.3
     return pd.DataFrame({"height": rng.uniform(-1.5, 1.5, count), "neighbours": np.where(lone, 0.0, rng.exponential(0.5, count)),
-                         "crowding": rng.uniform(0.5, 3, count), "brightness": rng.normal(8, 0.7, count)})  # fmt: skip
+                         "crowding": rng.uniform(0.5, 3, count), "brightness": rng.normal(8, 0.7, count),
+                         "blur": rng.choice([0.0, 0.06], count)})  # fmt: skip
 
 
 def true_factors(around):
-    """Errors beyond what is stated: more with neighbours, more at negative heights, less in z."""
-    factor = np.exp(0.4 * np.minimum(around["neighbours"], 1.0) - 0.2 * around["height"] * (around["height"] < 0))
+    """Errors beyond what is stated: more with neighbours, more at negative heights, more in motion, less in z."""
+    moving = 0.15 * (around["blur"] > 0)
+    factor = np.exp(0.4 * np.minimum(around["neighbours"], 1.0) - 0.2 * around["height"] * (around["height"] < 0) + moving)
     return factor.to_numpy()[:, None] * [1.0, 1.2, 0.8]
 
 
@@ -35,17 +37,17 @@ def learned():
 def test_factors_are_those_of_gaussian_errors(learned):
     around = drawn(5000, seed=3)
     ratio = learned.factors(around) / true_factors(around)
-    # 20,000 errors, 23 weights: the quantile of |error| at 0.683 is known to 1 / (2 density sqrt(n)) of about 0.01 for one weight
+    # 20,000 errors, 18 weights: the quantile of |error| at 0.683 is known to 1 / (2 density sqrt(n)) of about 0.01 for one weight
     assert ratio.mean(axis=0) == pytest.approx([1, 1, 1], abs=0.02)
     assert ratio.std(axis=0) == pytest.approx([0, 0, 0], abs=0.06)
 
 
-@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "brightness"])
+@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "brightness", "blur"])
 def test_68_percent_lie_within_one_sigma_of_every_kind_of_bead(learned, name):
     rng, around = np.random.default_rng(4), drawn(20_000, seed=5)
     errors = true_factors(around) * rng.standard_normal((len(around), 3))
     sigmas = learned.factors(around)
-    bins = pd.qcut(around[name], 6, labels=False, duplicates="drop")
+    bins = pd.qcut(around[name], 6, labels=False, duplicates="drop") if name != "blur" else (around[name] > 0).astype(int)
     for k in range(int(bins.max()) + 1):
         mine = (bins == k).to_numpy()
         assert within(errors[mine], sigmas[mine]) == pytest.approx([0.683] * 3, abs=0.035)
@@ -75,11 +77,12 @@ def test_factors_stay_within_their_limits():
 
 def test_neighbours_and_crowding_are_those_of_the_frame():
     table = pd.DataFrame({"frame": [0, 0, 0, 1], "x_um": [0.0, 1.0, 9.0, 0.0], "y_um": 0.0, "z_um": 0.5, "photons": [100.0, 100, 100, 0]})
-    around = circumstances_of(table, area_um2=100.0)
+    around = circumstances_of(table, area_um2=100.0, blur_um=0.05)
     assert around["neighbours"].tolist() == pytest.approx([0.5, 0.5, 0, 0])
     assert around["crowding"].to_numpy() == pytest.approx(np.log([2.5, 2.5, 2.5, 1.5]))
     assert around["brightness"].iloc[3] == 0.0
-    assert len(circumstances_of(table[:0], 100.0)) == 0 and len(circumstances_of(table[:1], 100.0)) == 1
+    assert around["blur"].tolist() == 4 * [0.05]
+    assert len(circumstances_of(table[:0], 100.0, 0.0)) == 0 and len(circumstances_of(table[:1], 100.0, 0.0)) == 1
 
 
 def test_it_is_the_same_after_json(learned):

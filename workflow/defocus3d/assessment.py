@@ -17,10 +17,9 @@ from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, SIGMA
 from defocus3d.logs import batches
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
-from defocus3d.scenes import HELD_OUT_GROUP, Scenes
+from defocus3d.scenes import HELD_OUT_GROUP, Scenes, calibration_part
 from defocus3d.sigma_scale import SigmaScale, circumstances_of
 
-CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
 FEWEST_MATCHED = 3  # pairs that a slope needs
 
@@ -40,10 +39,10 @@ def _truth(scenes: Scenes, which) -> pd.DataFrame:
 def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict, refine: str) -> tuple[Localizer, np.ndarray]:
     """A localizer calibrated on a part of the held-out scenes, and the indices of the other scenes.
 
-    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the uncertainties.
+    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the uncertainties. `psf`: at rest.
     """
-    groups = max(1, round(CALIBRATION_SHARE * len(scenes) / HELD_OUT_GROUP))
-    part = np.arange(min(groups * HELD_OUT_GROUP, len(scenes) - 1))
+    part = np.arange(calibration_part(len(scenes)))
+    blur_um = scenes.blur_um[part]
     images, truth = _noisy(scenes, part, camera, training["seed"]), _truth(scenes, part)
     inside = truth[truth["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
@@ -54,39 +53,45 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     threshold = evaluation.best_threshold(truth, found, psf.axial_range_um)
     localizer = replace(localizer, calibration=replace(start, threshold=threshold))
     area_um2 = localizer.area_um2(images.shape[1:])
-    scales = {**scales, "networks": _scale(inside, localizer.locate(images, None), area_um2)}
+    table = _by_movie(images, blur_um, localizer, Localizer.locate, repeat(None), "calibration, networks")
+    scales = {**scales, "networks": _scale(inside, table, area_um2, blur_um)}
     localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
     if refine == "mle":
-        table = _by_movie(images, localizer.fitted, _populations(images, localizer), "calibration")
+        table = _by_movie(images, blur_um, localizer, Localizer.fitted, _populations(images, blur_um, localizer), "calibration, refined")
         reported = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
         right = np.isin(np.arange(len(reported)), evaluation.match(inside, reported)[1])
         weights = Acceptance.learn(reported, right, psf.axial_range_um).weights
         calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(inside, reported))
         localizer = replace(localizer, calibration=calibration)
         refined = localizer.judged(table, images.shape[1:])
-        scales = {**scales, "refined": _scale(inside, refined, area_um2)}
+        scales = {**scales, "refined": _scale(inside, refined, area_um2, blur_um)}
         localizer = replace(localizer, calibration=replace(calibration, sigma_scale=scales))
     return localizer, np.arange(len(part), len(scenes))
 
 
-def _populations(images, localizer: Localizer) -> list[Population]:
+def _moving(localizer: Localizer, blur_um) -> dict[float, Localizer]:
+    """`localizer`, whose PSF is that at rest, for each motion blur of scenes."""
+    return {blur: replace(localizer, psf=localizer.psf.blurred(blur)) for blur in np.unique(blur_um)}
+
+
+def _populations(images, blur_um, localizer: Localizer) -> list[Population]:
     """The brightness of the beads of each group of scenes that belong together, measured in them as in a movie."""
-    groups = batches(len(images), HELD_OUT_GROUP, "brightness of the beads: scene")
-    return [localizer.population(images[first : first + HELD_OUT_GROUP]) for first in groups]
+    groups, local = batches(len(images), HELD_OUT_GROUP, "brightness of the beads: scene"), _moving(localizer, blur_um)
+    return [local[blur_um[first]].population(images[first : first + HELD_OUT_GROUP]) for first in groups]
 
 
-def _by_movie(images, locate, populations: Iterable[Population | None], what: str) -> pd.DataFrame:
-    """Localizations of `locate(images, population)`, group by group."""
-    parts = []
+def _by_movie(images, blur_um, localizer: Localizer, locate, populations: Iterable[Population | None], what: str) -> pd.DataFrame:
+    """Localizations of `locate(localizer, images, population)`, group by group."""
+    parts, local = [], _moving(localizer, blur_um)
     for first, population in zip(batches(len(images), HELD_OUT_GROUP, f"{what}: scene"), populations):
-        part = locate(images[first : first + HELD_OUT_GROUP], population)
+        part = locate(local[blur_um[first]], images[first : first + HELD_OUT_GROUP], population)
         parts.append(part.assign(frame=part["frame"] + first))
     return pd.concat(parts, ignore_index=True)
 
 
-def _scale(truth: pd.DataFrame, found: pd.DataFrame, area_um2: float) -> SigmaScale:
-    """What the errors of the good ones of `found`, in images of `area_um2`, tell of their uncertainties."""
-    around = circumstances_of(found, area_um2)  # of all, since flagged ones are neighbours too
+def _scale(truth: pd.DataFrame, found: pd.DataFrame, area_um2: float, blur_um) -> SigmaScale:
+    """What the errors of the good ones of `found`, in images of `area_um2` and `blur_um` (images,), tell of their uncertainties."""
+    around = circumstances_of(found, area_um2, blur_um[found["frame"]])  # of all, since flagged ones are neighbours too
     good = (found["flag"] == 0).to_numpy()
     found, around = found[good].reset_index(drop=True), around[good]
     i, j = evaluation.match(truth, found)
@@ -99,14 +104,14 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     """Rows of evaluation.csv on the held-out scenes `which`: all, and over z, density and brightness; networks, then refined."""
     images, truth = _noisy(scenes, which, localizer.camera, seed), _truth(scenes, which)
     low, high = localizer.calibration.axial_range_um
-    bound = _bounds(localizer, truth)
+    bound = _bounds(replace(localizer, psf=localizer.psf.blurred(float(scenes.blur_um[which].max()))), truth)
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
     stages = {"networks": repeat(None)}
     if refine == "mle":
-        stages["refined"] = _populations(images, localizer)
+        stages["refined"] = _populations(images, scenes.blur_um[which], localizer)
     for stage, known in stages.items():
-        found = _by_movie(images, localizer.locate, known, f"evaluation, {stage}")
+        found = _by_movie(images, scenes.blur_um[which], localizer, Localizer.locate, known, f"evaluation, {stage}")
         found = found[found["flag"] == 0]
         for axis, column, edges in [
             ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),

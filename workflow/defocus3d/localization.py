@@ -186,7 +186,7 @@ class Localizer:
 
     def _scaled(self, table: pd.DataFrame, stage: str, shape) -> pd.DataFrame:
         """`table` of images of `shape` (rows, columns) with calibrated uncertainties."""
-        factors = self.calibration.sigma_scale[stage].factors(circumstances_of(table, self.area_um2(shape)))
+        factors = self.calibration.sigma_scale[stage].factors(circumstances_of(table, self.area_um2(shape), self.psf.blur_um))
         return table.assign(**table[SIGMAS] * factors)
 
     def area_um2(self, shape) -> float:

@@ -13,6 +13,7 @@ DISTRACTOR_REACH = 4.0  # beads lie up to this many half-ranges from the middle 
 LATERAL_MARGIN_UM = 3.0  # and this far outside the scene: their rings reach in
 BEYOND_UM = 0.6  # from this far beyond the axial range on, beads are drawn at rest
 HELD_OUT_GROUP = 8  # held-out scenes that belong together, from which the brightness of their beads is told
+CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
 PATH_POINTS = 4  # places of a moving bead within an exposure
 DISTRACTORS = 0.0, 1.5  # least and most of their density in depth, relative to that of the beads in range
 
@@ -27,8 +28,8 @@ class Scenes:
         Expected photoelectrons per pixel.
     beads : DataFrame
         `scene`, `x_um`, `y_um`, `z_um`, `photons`; also beads outside the image or the axial range.
-    background_e, density_per_um2, photons : arrays (scenes,)
-        Mean background, density of beads in range, and typical brightness of each scene.
+    background_e, density_per_um2, photons, blur_um : arrays (scenes,)
+        Mean background, density of beads in range, typical brightness, and motion blur of each scene.
     pixel_size_um : float
     axial_range_um : (float, float)
     """
@@ -38,6 +39,7 @@ class Scenes:
     background_e: np.ndarray
     density_per_um2: np.ndarray
     photons: np.ndarray
+    blur_um: np.ndarray
     pixel_size_um: float
     axial_range_um: tuple[float, float]
 
@@ -49,7 +51,7 @@ class Scenes:
         beads = {f"beads_{name}": self.beads[name].to_numpy() for name in self.beads}
         with whole(path) as aside:
             np.savez(aside, images=self.images, background_e=self.background_e, density_per_um2=self.density_per_um2,
-                     photons=self.photons, pixel_size_um=self.pixel_size_um, axial_range_um=self.axial_range_um, **beads)  # fmt: skip
+                     photons=self.photons, blur_um=self.blur_um, pixel_size_um=self.pixel_size_um, axial_range_um=self.axial_range_um, **beads)  # fmt: skip
 
     @classmethod
     def load(cls, path) -> "Scenes":
@@ -57,7 +59,7 @@ class Scenes:
         with np.load(path, allow_pickle=False) as file:
             beads = pd.DataFrame({k.removeprefix("beads_"): file[k] for k in file.files if k.startswith("beads_")})
             return cls(file["images"], beads, file["background_e"], file["density_per_um2"], file["photons"],
-                       float(file["pixel_size_um"]), tuple(float(z) for z in file["axial_range_um"]))  # fmt: skip
+                       file["blur_um"], float(file["pixel_size_um"]), tuple(float(z) for z in file["axial_range_um"]))  # fmt: skip
 
 
 def draw_scenes(
@@ -72,18 +74,20 @@ def draw_scenes(
         Beads within it are to be found; others, up to four half-ranges away, are distractors.
     density_per_um2, photons, background_e : (float, float)
         Each scene draws its density of beads in range, its typical brightness and its background log-uniformly from these.
-    blur_um : (float, float)
-        Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one.
+    blur_um : (float, float), or array (count, 2)
+        Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one; of all
+        scenes, or of each.
     seed : int
         Scene k depends on `seed`, `group` and k alone.
     group : int
         So many successive scenes have density, brightness, background and blur in common, like the frames of a movie.
     """
-    settings = (psf, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um)
+    settings = (psf, axial_range_um, size_px, density_per_um2, photons, background_e)
+    blurs = np.broadcast_to(blur_um, (count, 2))
     psf.coefficients  # computed once, before the threads ask for it
 
     def draw(k):
-        return draw_scene(*settings, np.random.default_rng([seed, 0, k // group]), np.random.default_rng([seed, 1, k]))
+        return draw_scene(*settings, blurs[k], np.random.default_rng([seed, 0, k // group]), np.random.default_rng([seed, 1, k]))
 
     with ThreadPoolExecutor(2) as pool:  # the renderer releases the interpreter's lock
         drawn = list(pool.map(draw, range(count)))
@@ -92,8 +96,22 @@ def draw_scenes(
                   psf.pixel_size_um, tuple(axial_range_um))  # fmt: skip
 
 
+def calibration_part(count: int) -> int:
+    """How many of `count` held-out scenes calibrate: the first ones, in whole groups."""
+    return min(max(1, round(CALIBRATION_SHARE * count / HELD_OUT_GROUP)) * HELD_OUT_GROUP, count - 1)
+
+
+def held_out_blur(count: int, blur_um: float) -> np.ndarray:
+    """Least and most motion blur of each held-out scene, (count, 2): the movies' `blur_um`, but for every other group of those that
+    calibrate, which are at rest, as movies of short exposures are.
+    """
+    scene = np.arange(count)
+    at_rest = (scene < calibration_part(count)) & (scene // HELD_OUT_GROUP % 2 == 1)
+    return np.where(at_rest, 0.0, blur_um)[:, None].repeat(2, axis=1)
+
+
 def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um, conditions, rng):
-    """One scene: image (float16), table of beads, and (background, density, brightness) as drawn.
+    """One scene: image (float16), table of beads, and (background, density, brightness, blur) as drawn.
 
     `conditions` and `rng` are generators of random numbers: of what scenes have in common, and of the beads.
     """
@@ -116,7 +134,7 @@ def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, back
     places = np.stack([x, y, z])[:, sharp, None] + blur * brownian_paths(rng, (3, int(sharp.sum())))
     image += psf.image(*places.reshape(3, -1), image.shape, np.repeat(bright[sharp] / PATH_POINTS, PATH_POINTS))
     table = pd.DataFrame({"x_um": x, "y_um": y, "z_um": z, "photons": bright})
-    return np.clip(image, 0.05, 6e4).astype(np.float16), table, (background, density, brightness)
+    return np.clip(image, 0.05, 6e4).astype(np.float16), table, (background, density, brightness, blur)
 
 
 def uneven(background_e: float, size_px: int, rng) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How much larger errors are than the bound or the networks state: by height, neighbours, crowding and brightness."""
+"""How much larger errors are than the bound or the networks state: by height, neighbours, crowding, brightness and motion."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ ONE_SIGMA = 0.683  # share of errors within one uncertainty
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors can depend on anything
-NODES = {"height": 7, "neighbours": 5, "crowding": 5, "brightness": 5}  # of piecewise linear dependences
+NODES = {"height": 5, "neighbours": 4, "crowding": 3, "brightness": 3, "blur": 2}  # of piecewise linear dependences; more fit to chance
 LIMITS = 0.2, 5.0  # of a factor
 SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
-RIDGE = 3.0  # in errors: weights that few of them support stay small
+RIDGE = 10.0  # in errors: weights that few of them support stay small
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ class SigmaScale:
         return np.clip(np.exp(_features(circumstances, self.nodes) @ np.array(self.weights)), *LIMITS)
 
 
-def circumstances_of(table: pd.DataFrame, area_um2: float) -> pd.DataFrame:
+def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um) -> pd.DataFrame:
     """What the factors may depend on, one row a localization of `table` (`frame`, places, `photons`) of images of `area_um2`.
+
+    blur : `blur_um`, rms displacement of the beads within an exposure: of all, or of each.
 
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
     crowding : logarithm of 1 + localizations per µm² / 0.02 of the frame. brightness : logarithm of photoelectrons.
@@ -73,7 +75,7 @@ def circumstances_of(table: pd.DataFrame, area_um2: float) -> pd.DataFrame:
         np.add.at(neighbours, end, nearness)
     count = table.groupby("frame")["frame"].transform("size").to_numpy() if len(table) else np.zeros(0)
     return pd.DataFrame({"height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": np.log1p(count / area_um2 / 0.02),
-                         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0))})  # fmt: skip
+                         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "blur": blur_um}, index=range(len(table)))  # fmt: skip
 
 
 def _spread(values: np.ndarray, count: int) -> list[float]:

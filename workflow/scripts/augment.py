@@ -10,7 +10,7 @@ from defocus3d.camera import Camera
 from defocus3d.figures import scenes as scene_figures
 from defocus3d.figures import style
 from defocus3d.psf import PSF
-from defocus3d.scenes import HELD_OUT_GROUP, draw_scenes
+from defocus3d.scenes import HELD_OUT_GROUP, draw_scenes, held_out_blur
 
 psf, training, camera = PSF.load(snakemake.input.psf), snakemake.params.training, Camera.of(snakemake.params.camera)
 ranges = (training["density_per_um2"], training["photons"], training["background_e"])
@@ -18,7 +18,8 @@ blur = snakemake.params.blur_um  # judged at the movies' blur, trained for anyth
 size, seed = training["scene_size_px"], training["seed"]
 scenes = draw_scenes(psf, psf.axial_range_um, training["scenes"], size, *ranges, (0, 1.1 * blur), seed)
 scenes.save(snakemake.output.training)
-held_out = draw_scenes(psf, psf.axial_range_um, training["held_out_scenes"], size, *ranges, (blur, blur), seed + 1, HELD_OUT_GROUP)
+count = training["held_out_scenes"]
+held_out = draw_scenes(psf, psf.axial_range_um, count, size, *ranges, held_out_blur(count, blur), seed + 1, HELD_OUT_GROUP)
 held_out.save(snakemake.output.held_out)
 log.info("%d scenes with %d beads", len(scenes), len(scenes.beads))
 

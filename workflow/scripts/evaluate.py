@@ -4,8 +4,6 @@ from defocus3d.logs import start
 
 log = start(snakemake)
 
-from dataclasses import replace
-
 import pandas as pd
 
 from defocus3d import tables
@@ -20,17 +18,15 @@ from defocus3d.scenes import Scenes
 training, refine = snakemake.params.training, snakemake.params.localization["refine"]
 scenes, psf = Scenes.load(snakemake.input.scenes), PSF.load(snakemake.input.psf)
 networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
-# the held-out scenes show the movies' motion blur, the planes of the stacks none
-localizer, rest = calibrate(networks, psf.blurred(snakemake.params.blur_um), Camera.of(snakemake.params.camera), scenes, training, refine)
+localizer, rest = calibrate(networks, psf, Camera.of(snakemake.params.camera), scenes, training, refine)
 rows = assess_scenes(localizer, scenes, rest, refine, training["seed"])
-still = replace(localizer, psf=psf)
 beads = pd.read_csv(snakemake.input.beads, keep_default_na=False)
 stacks = []
 for row in snakemake.params.stacks:
     camera = Camera.of(row)
     with open_frames(row["path"], camera) as frames:
         stacks.append(load_stack(row, frames, camera))
-rows += assess_beads(still, stacks, beads, refine)
+rows += assess_beads(localizer, stacks, beads, refine)
 tables.write(pd.DataFrame(rows), snakemake.output.evaluation)
 localizer.calibration.save(snakemake.output.calibration)
 log.info("threshold %.2f", localizer.calibration.threshold)
