@@ -70,7 +70,7 @@ def own_information(pictures, scales, corners, reach, weight):
         top, bottom, left, right = _shared(corners, reach, size // 2, a, a, rows, columns)
         if left >= right or top >= bottom:
             continue
-        _weigh(pictures[a], corners[a], top, bottom, left, right, weight, weight, weighted)
+        _weigh(pictures[a], corners[a], top, bottom, left, right, weight, weight, weighted)  # no residual is asked for
         _gather(weighted, corners[a], top, bottom, left, right, one)
         length = _gather(pictures[a], corners[a], top, bottom, left, right, other)
         _multiply(one, other, length, sums)
