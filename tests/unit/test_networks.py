@@ -169,6 +169,37 @@ def test_crops_for_training_know_where_their_bead_is():
     assert place[0, :2] == pytest.approx([-1, 1], abs=1e-5)
 
 
+def test_crops_of_many_scenes_come_from_their_own():
+    scenes = points(300, 32)  # more than are taken at once
+    beads = scenes.beads.rename(columns={"scene": "frame"})
+    found = beads.assign(probability=0.5 + beads["frame"] / 1000, **{f"true_{a}_um": beads[f"{a}_um"] for a in "xyz"})
+    clean, frame, _ = clean_crops(scenes, found)
+    assert frame.tolist() == beads["frame"].tolist()
+    middle = clean[:, cnn.CROP_PX // 2, cnn.CROP_PX // 2].astype(float)
+    assert (middle[:, 0] == 1000 + frame).all() and middle[:, 1] == pytest.approx(0.5 + frame / 1000, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["fcn", "cnn"])
+def test_nothing_is_learned_from_scenes_that_validate(name, monkeypatch):
+    scenes, seen = points(100, 96), set()
+    beads = scenes.beads.rename(columns={"scene": "frame"})
+    found = beads.assign(probability=1.0, **{f"true_{a}_um": beads[f"{a}_um"] for a in "xyz"})
+    monkeypatch.setattr(training, "seen_beads", lambda *_: found)
+    monkeypatch.setattr(training, "fit", lambda build, loss, draw, *_: draw)
+    monkeypatch.setattr(Camera, "detect", lambda _, images, rng: seen.update(images[images > 0].astype(int).tolist()) or images)
+    settings = {"seed": 1, "learning_rate": 1e-3} | {f"{n}_{what}": 20 for n in ("fcn", "cnn") for what in ("steps", "batch")}
+    if name == "fcn":
+        draw = training.train_fcn(scenes, Camera(), settings)
+    else:
+        draw = training.train_cnn(scenes, None, Camera(), settings)
+    learn, validate = training.split(scenes)
+    assert seen and {k - 1000 for k in seen} <= set(validate)  # a part of a scene may show no bead
+    seen.clear()
+    for step in range(40):
+        draw(np.random.default_rng(step))
+    assert {k - 1000 for k in seen} == set(learn)
+
+
 @pytest.mark.parametrize("cores", [1, 2, 6, 64])
 def test_batches_come_in_order_whatever_draws_them(cores, monkeypatch):
     monkeypatch.setattr(training, "_cores", lambda: cores)
