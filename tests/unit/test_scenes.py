@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optics import gaussian_psf
 
-from defocus3d.scenes import HELD_OUT_GROUP, Scenes, brownian_paths, calibration_part, draw_scenes, held_out_blur
+from defocus3d.scenes import HELD_OUT_GROUP, Scenes, brownian_paths, calibration_parts, draw_scenes, held_out_blur
 
 RANGES = {"density_per_um2": (0.02, 0.2), "photons": (1000, 5000), "background_e": (10, 40)}
 
@@ -26,14 +26,13 @@ def test_scenes_of_a_group_have_their_conditions_in_common():
     assert not (scenes.images[0] == scenes.images[1]).all()
 
 
-def test_every_other_group_of_those_that_calibrate_is_at_rest():
-    part, blur = calibration_part(80), held_out_blur(80, 0.06)
-    assert part == 4 * HELD_OUT_GROUP and blur.shape == (80, 2)
-    for first in range(0, 80, HELD_OUT_GROUP):
-        assert (blur[first : first + HELD_OUT_GROUP] == (0.0 if first in (HELD_OUT_GROUP, 3 * HELD_OUT_GROUP) else 0.06)).all()
-    assert calibration_part(2) == 1
-    scenes = draw_scenes(gaussian_psf(), (-1.0, 1.0), 20, 64, **RANGES, blur_um=held_out_blur(20, 0.06), seed=1, group=HELD_OUT_GROUP)
-    assert scenes.blur_um.tolist() == held_out_blur(20, 0.06)[:, 0].tolist()
+def test_some_of_the_held_out_scenes_that_calibrate_are_at_rest():
+    assert calibration_parts(400) == (160, 240) and calibration_parts(2) == (1, 1) and calibration_parts(16) == (8, 8)
+    blur = held_out_blur(80, 0.06)
+    assert calibration_parts(80) == (32, 48) and blur.shape == (80, 2)
+    assert (blur[:32] == 0.06).all() and (blur[32:48] == 0.0).all() and (blur[48:] == 0.06).all()
+    scenes = draw_scenes(gaussian_psf(), (-1.0, 1.0), 40, 64, **RANGES, blur_um=held_out_blur(40, 0.06), seed=1, group=HELD_OUT_GROUP)
+    assert scenes.blur_um.tolist() == held_out_blur(40, 0.06)[:, 0].tolist()
     drawn = draw(blur=(0.01, 0.05)).blur_um
     assert 0.01 <= drawn.min() < 0.02 and 0.04 < drawn.max() <= 0.05
 

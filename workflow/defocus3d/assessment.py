@@ -17,7 +17,7 @@ from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, SIGMA
 from defocus3d.logs import batches
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
-from defocus3d.scenes import HELD_OUT_GROUP, Scenes, calibration_part
+from defocus3d.scenes import HELD_OUT_GROUP, Scenes, calibration_parts
 from defocus3d.sigma_scale import SigmaScale, circumstances_of
 
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
@@ -39,18 +39,21 @@ def _truth(scenes: Scenes, which) -> pd.DataFrame:
 def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict, refine: str) -> tuple[Localizer, np.ndarray]:
     """A localizer calibrated on a part of the held-out scenes, and the indices of the other scenes.
 
-    Chosen are the networks' threshold, what makes a localization of the fit probable, and the scale of the uncertainties. `psf`: at rest.
+    Chosen are the networks' threshold and what makes a localization of the fit probable, on scenes like the movies, and the scale of
+    the uncertainties, on these and scenes at rest. `psf`: at rest.
     """
-    part = np.arange(calibration_part(len(scenes)))
+    first, second = calibration_parts(len(scenes))
+    part = np.arange(second)
     blur_um = scenes.blur_um[part]
     images, truth = _noisy(scenes, part, camera, training["seed"]), _truth(scenes, part)
     inside = truth[truth["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
+    in_motion = inside[inside["frame"] < first].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
     scales = {"networks": SigmaScale.unknown(), "refined": SigmaScale.unknown()}
     start = Calibration(0.5, scales, 1.0, Acceptance.UNTRAINED, psf.pixel_size_um, psf.axial_range_um, *ranges, refine)
     localizer = Localizer(*networks, psf, camera, start)
-    found = localizer.networks(images, CONTEXT_PROBABILITY)
-    threshold = evaluation.best_threshold(truth, found, psf.axial_range_um)
+    found = localizer.networks(images[:first], CONTEXT_PROBABILITY)
+    threshold = evaluation.best_threshold(truth[truth["frame"] < first], found, psf.axial_range_um)
     localizer = replace(localizer, calibration=replace(start, threshold=threshold))
     area_um2 = localizer.area_um2(images.shape[1:])
     table = _by_movie(images, blur_um, localizer, Localizer.locate, repeat(None), "calibration, networks")
@@ -58,15 +61,15 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
     if refine == "mle":
         table = _by_movie(images, blur_um, localizer, Localizer.fitted, _populations(images, blur_um, localizer), "calibration, refined")
-        reported = table[table["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
-        right = np.isin(np.arange(len(reported)), evaluation.match(inside, reported)[1])
+        reported = table[table["z_um"].between(*psf.axial_range_um) & (table["frame"] < first)].reset_index(drop=True)
+        right = np.isin(np.arange(len(reported)), evaluation.match(in_motion, reported)[1])
         weights = Acceptance.learn(reported, right, psf.axial_range_um).weights
-        calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(inside, reported))
+        calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(in_motion, reported))
         localizer = replace(localizer, calibration=calibration)
         refined = localizer.judged(table, images.shape[1:])
         scales = {**scales, "refined": _scale(inside, refined, area_um2, blur_um)}
         localizer = replace(localizer, calibration=replace(calibration, sigma_scale=scales))
-    return localizer, np.arange(len(part), len(scenes))
+    return localizer, np.arange(second, len(scenes))
 
 
 def _moving(localizer: Localizer, blur_um) -> dict[float, Localizer]:

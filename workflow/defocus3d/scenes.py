@@ -13,7 +13,7 @@ DISTRACTOR_REACH = 4.0  # beads lie up to this many half-ranges from the middle 
 LATERAL_MARGIN_UM = 3.0  # and this far outside the scene: their rings reach in
 BEYOND_UM = 0.6  # from this far beyond the axial range on, beads are drawn at rest
 HELD_OUT_GROUP = 8  # held-out scenes that belong together, from which the brightness of their beads is told
-CALIBRATION_SHARE = 0.4  # of the held-out scenes choose threshold and scale; the others judge
+CALIBRATION_SHARE, REST_SHARE = 0.4, 0.2  # of the held-out scenes: those that calibrate, and those at rest that do so for uncertainties
 PATH_POINTS = 4  # places of a moving bead within an exposure
 DISTRACTORS = 0.0, 1.5  # least and most of their density in depth, relative to that of the beads in range
 
@@ -96,18 +96,19 @@ def draw_scenes(
                   psf.pixel_size_um, tuple(axial_range_um))  # fmt: skip
 
 
-def calibration_part(count: int) -> int:
-    """How many of `count` held-out scenes calibrate: the first ones, in whole groups."""
-    return min(max(1, round(CALIBRATION_SHARE * count / HELD_OUT_GROUP)) * HELD_OUT_GROUP, count - 1)
+def calibration_parts(count: int) -> tuple[int, int]:
+    """Of `count` held-out scenes, where the first part ends, whose beads move and which calibrates, and where the second does, at rest."""
+    first = min(max(1, round(CALIBRATION_SHARE * count / HELD_OUT_GROUP)) * HELD_OUT_GROUP, count - 1)
+    return first, min(first + round(REST_SHARE * count / HELD_OUT_GROUP) * HELD_OUT_GROUP, count - 1)
 
 
 def held_out_blur(count: int, blur_um: float) -> np.ndarray:
-    """Least and most motion blur of each held-out scene, (count, 2): the movies' `blur_um`, but for every other group of those that
-    calibrate, which are at rest, as movies of short exposures are.
+    """Least and most motion blur of each held-out scene, (count, 2): the movies' `blur_um`, but none in the second part of those that
+    calibrate: errors of beads at rest, as in movies of short exposures, are smaller.
     """
+    first, second = calibration_parts(count)
     scene = np.arange(count)
-    at_rest = (scene < calibration_part(count)) & (scene // HELD_OUT_GROUP % 2 == 1)
-    return np.where(at_rest, 0.0, blur_um)[:, None].repeat(2, axis=1)
+    return np.where((scene >= first) & (scene < second), 0.0, blur_um)[:, None].repeat(2, axis=1)
 
 
 def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um, conditions, rng):
