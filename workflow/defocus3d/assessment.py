@@ -56,11 +56,12 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     threshold = evaluation.best_threshold(truth[truth["frame"] < first], found, psf.axial_range_um)
     localizer = replace(localizer, calibration=replace(start, threshold=threshold))
     area_um2 = localizer.area_um2(images.shape[1:])
-    table = _by_movie(images, blur_um, localizer, Localizer.locate, repeat(None), "calibration, networks")
+    table = _by_movie(images, _moving(localizer, blur_um), Localizer.locate, repeat(None), "calibration, networks")
     scales = {**scales, "networks": _scale(inside, table, area_um2, blur_um)}
     localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
     if refine == "mle":
-        table = _by_movie(images, blur_um, localizer, Localizer.fitted, _populations(images, blur_um, localizer), "calibration, refined")
+        moving = _moving(localizer, blur_um)
+        table = _by_movie(images, moving, Localizer.fitted, _populations(images, moving), "calibration, refined")
         reported = table[table["z_um"].between(*psf.axial_range_um) & (table["frame"] < first)].reset_index(drop=True)
         right = np.isin(np.arange(len(reported)), evaluation.match(in_motion, reported)[1])
         weights = Acceptance.learn(reported, right, psf.axial_range_um).weights
@@ -72,22 +73,23 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     return localizer, np.arange(second, len(scenes))
 
 
-def _moving(localizer: Localizer, blur_um) -> dict[float, Localizer]:
-    """`localizer`, whose PSF is that at rest, for each motion blur of scenes."""
-    return {blur: replace(localizer, psf=localizer.psf.blurred(blur)) for blur in np.unique(blur_um)}
+def _moving(localizer: Localizer, blur_um) -> list[Localizer]:
+    """`localizer`, whose PSF is that at rest, for each image by its motion blur; images of the same blur share one."""
+    by_blur = {blur: replace(localizer, psf=localizer.psf.blurred(blur)) for blur in np.unique(blur_um)}
+    return [by_blur[blur] for blur in blur_um]
 
 
-def _populations(images, blur_um, localizer: Localizer) -> list[Population]:
+def _populations(images, localizers: list[Localizer]) -> list[Population]:
     """The brightness of the beads of each group of scenes that belong together, measured in them as in a movie."""
-    groups, local = batches(len(images), HELD_OUT_GROUP, "brightness of the beads: scene"), _moving(localizer, blur_um)
-    return [local[blur_um[first]].population(images[first : first + HELD_OUT_GROUP]) for first in groups]
+    groups = batches(len(images), HELD_OUT_GROUP, "brightness of the beads: scene")
+    return [localizers[first].population(images[first : first + HELD_OUT_GROUP]) for first in groups]
 
 
-def _by_movie(images, blur_um, localizer: Localizer, locate, populations: Iterable[Population | None], what: str) -> pd.DataFrame:
+def _by_movie(images, localizers: list[Localizer], locate, populations: Iterable[Population | None], what: str) -> pd.DataFrame:
     """Localizations of `locate(localizer, images, population)`, group by group."""
-    parts, local = [], _moving(localizer, blur_um)
+    parts = []
     for first, population in zip(batches(len(images), HELD_OUT_GROUP, f"{what}: scene"), populations):
-        part = locate(local[blur_um[first]], images[first : first + HELD_OUT_GROUP], population)
+        part = locate(localizers[first], images[first : first + HELD_OUT_GROUP], population)
         parts.append(part.assign(frame=part["frame"] + first))
     return pd.concat(parts, ignore_index=True)
 
@@ -107,14 +109,15 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     """Rows of evaluation.csv on the held-out scenes `which`: all, and over z, density and brightness; networks, then refined."""
     images, truth = _noisy(scenes, which, localizer.camera, seed), _truth(scenes, which)
     low, high = localizer.calibration.axial_range_um
-    bound = _bounds(replace(localizer, psf=localizer.psf.blurred(float(scenes.blur_um[which].max()))), truth)
+    moving = _moving(localizer, scenes.blur_um[which])
+    bound = _bounds(moving[0], truth)  # the scenes that judge have one blur
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
     stages = {"networks": repeat(None)}
     if refine == "mle":
-        stages["refined"] = _populations(images, scenes.blur_um[which], localizer)
+        stages["refined"] = _populations(images, moving)
     for stage, known in stages.items():
-        found = _by_movie(images, scenes.blur_um[which], localizer, Localizer.locate, known, f"evaluation, {stage}")
+        found = _by_movie(images, moving, Localizer.locate, known, f"evaluation, {stage}")
         found = found[found["flag"] == 0]
         for axis, column, edges in [
             ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),

@@ -188,7 +188,7 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
                         line, to = known[a, p, i, half - extent : half + extent + 1], out[a, p, i, half - extent : half + extent + 1]
                         for j in range(len(line)):
                             to[j] = line[j]
-            _expose(expected, unit, top, left, rows_seen, columns_seen, beads[a, 3])
+            _expose(expected, unit, top, left, beads[a, 3])
             continue
         around = (max(0, rows_seen[0] - 1), min(size, rows_seen[1] + 1), max(0, columns_seen[0] - 1), min(size, columns_seen[1] + 1))
         x, y = beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half
@@ -210,25 +210,24 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
                     own[j] += strength * by_blur[j]
         else:
             out[a, 4] = 0
-        _expose(expected, unit, top, left, rows_seen, columns_seen, beads[a, 3])
+        _expose(expected, unit, top, left, beads[a, 3])
     return out
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def expose(pictures, corners, photons, expected):
     """Add the light of beads to `expected`, from what `pictures_of` gives."""
-    (rows, columns), size = expected.shape, pictures.shape[2]
     for a in range(len(pictures)):
-        top, left = corners[a]
-        _expose(expected, pictures[a, 3], top, left, (max(0, -top), min(size, rows - top)), (max(0, -left), min(size, columns - left)), photons[a])
+        _expose(expected, pictures[a, 3], corners[a, 0], corners[a, 1], photons[a])
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _expose(expected, unit, top, left, rows_seen, columns_seen, photons):
-    """Add a bead's light to `expected`: its `unit` image at a corner, as far as rows and columns (first, end) of it are seen."""
-    start, stop = columns_seen[0], max(columns_seen)
-    for i in range(rows_seen[0], rows_seen[1]):
-        line, own = expected[top + i, left + start : left + stop], unit[i, start:stop]
+def _expose(expected, unit, top, left, photons):
+    """Add a bead's light to `expected`: its `unit` image at a corner, as far as it is seen."""
+    (rows, columns), size = expected.shape, len(unit)
+    start, stop = max(0, -left), min(size, columns - left)
+    for i in range(max(0, -top), min(size, rows - top)):
+        line, own = expected[top + i, left + start :], unit[i, start : max(start, stop)]
         for j in range(len(own)):
             line[j] += photons * own[j]
 

@@ -61,10 +61,9 @@ class SigmaScale:
 def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um) -> pd.DataFrame:
     """What the factors may depend on, one row a localization of `table` (`frame`, places, `photons`) of images of `area_um2`.
 
-    blur : `blur_um`, rms displacement of the beads within an exposure: of all, or of each.
-
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
     crowding : logarithm of 1 + localizations per µm² / 0.02 of the frame. brightness : logarithm of photoelectrons.
+    blur : `blur_um`, rms displacement of the beads within an exposure, of all or of each.
     """
     frame = table["frame"].to_numpy()
     places = np.column_stack([table["x_um"], table["y_um"], frame * 10 * NEIGHBOUR_UM])

@@ -122,7 +122,6 @@ rule evaluate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         code=code_of("scripts/evaluate.py"),
-        blur_um=optics_blur,
         stacks=stacks,
         training=setting("training", without=FOR_FITTING),
         camera=training_camera,
