@@ -1,4 +1,4 @@
-"""The networks give the same numbers by ONNX Runtime as by Keras."""
+"""The networks give the same numbers as ONNX, by OpenVINO, as by Keras."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 from defocus3d import fcn, models, onnx_graph
 from defocus3d.camera import Camera
 from defocus3d.card import KEY, Card, CardError
-from defocus3d.network import Network
+from defocus3d.network import FULL, HALF, Network
 from defocus3d.onnx_graph import to_onnx
 
 CARD = Card(0.1, (-1.0, 1.0), Camera(), (1000.0, 5000.0), (5.0, 50.0), (0.01, 0.2), 0.05)
@@ -29,10 +29,10 @@ def with_biases(model, rng):
     return model
 
 
-def through_a_file(model, folder, properties=None, threads=1):
+def through_a_file(model, folder, properties=None, threads=1, precision=FULL):
     path = folder / "network.onnx"
     path.write_bytes(to_onnx(model, {KEY: CARD.to_text()} if properties is None else properties).SerializeToString())
-    return Network.load(path, threads)
+    return Network.load(path, threads, precision)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (16, 48), (50, 70), (9, 203)])
@@ -67,6 +67,24 @@ def test_a_network_trained_in_half_precision_is_exported_in_full(rng, tmp_path):
     bare.set_weights(trained.get_weights())
     crops = rng.normal(0, 1, (5, 48, 48, 2)).astype(np.float32)
     assert abs(through_a_file(bare, tmp_path)(crops) - bare.predict_on_batch(crops)).max() < ROUNDING
+
+
+@pytest.mark.parametrize("precision", [FULL, HALF, None])
+def test_answers_do_not_depend_on_threads_nor_on_what_came_before(precision, rng, tmp_path):
+    model = with_biases(models.build_fcn(1), rng)
+    one, two = (through_a_file(model, tmp_path, threads=threads, precision=precision) for threads in (1, 2))
+    images = rng.normal(0, 1, (6, 64, 48, 1)).astype(np.float32)
+    first, kept = one(images), one(images).copy()
+    one(2 * images)
+    assert np.array_equal(first, kept)
+    assert np.array_equal(first, one(images)) and np.array_equal(first, two(images))
+
+
+def test_half_precision_is_close_to_full(rng, tmp_path):
+    model = with_biases(models.build_cnn(4), rng)
+    crops = rng.normal(0, 1, (20, 48, 48, 2)).astype(np.float32)
+    full, half = (through_a_file(model, tmp_path, precision=precision)(crops) for precision in (FULL, HALF))
+    assert abs(half - full).max() < 0.03 * abs(full).max()  # eight bits of each number, averaged over many
 
 
 def test_the_card_comes_back(tmp_path):

@@ -1,9 +1,10 @@
 """What beads make of a frame, how likely the frame then is, and the way uphill to the most likely beads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from defocus3d import normal_equations
 from defocus3d.camera import Camera
@@ -70,8 +71,8 @@ class FrameModel:
         self.hats = (_hats(rows, per_side[0]), _hats(columns, per_side[1]))
 
     def start(self, places_um, photons: float) -> State:
-        """Beads at `places_um` (n, 3), all of one brightness, on an even background: a low quantile of the image."""
-        level = max(np.percentile(self.image, 35), 0.5)
+        """Beads at `places_um` (n, 3), all of one brightness, on an even background: a low quantile of every fourth pixel."""
+        level = max(np.percentile(self.image[::2, ::2], 35), 0.5)
         return self.state(new_beads(places_um, photons), np.full(self.nodes[0] * self.nodes[1], level))
 
     def state(self, beads: np.ndarray, nodes: np.ndarray, like: State | None = None) -> State:
@@ -173,8 +174,7 @@ class FrameModel:
         _, residual = self._weighted(state)
         gradient = normal_equations.own_gradient(state.pictures, self._scales(state), state.corners, state.reach, residual)
         gradient += self._prior(state.beads)[1]
-        regular = information * (1 + LEAST_DAMPING * np.eye(PARAMETERS)) + 1e-9 * np.eye(PARAMETERS)  # nothing is known of unseen beads
-        return (gradient * np.linalg.solve(regular, gradient[..., None])[..., 0]).sum(axis=1) / 2
+        return (gradient * np.linalg.solve(regular(information), gradient[..., None])[..., 0]).sum(axis=1) / 2
 
     def _weighted(self, state: State):
         """Weight of the pixels, and residual times weight, float32."""
@@ -210,29 +210,42 @@ def new_beads(places_um, photons) -> np.ndarray:
     return beads
 
 
+def regular(information: np.ndarray) -> np.ndarray:
+    """`information` on each of beads on its own, (beads, `PARAMETERS`, `PARAMETERS`), made invertible: nothing is known of unseen ones."""
+    return information * (1 + LEAST_DAMPING * np.eye(PARAMETERS)) + 1e-9 * np.eye(PARAMETERS)
+
+
 def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
-    """Solution (p,) for `information` (p, p), symmetric with ones (or zeros) on its diagonal, and `damping` on top of these; see `_factor`."""
-    return dpotrs(_factor(information, damping), right)[0]
+    """Solution (p,) for `information` (p, p), symmetric with ones (or zeros) on its diagonal, and `damping` on top of these; see `_regular`."""
+    return _regular(lambda more: normal_equations.solution(information, right, more), damping)
 
 
 def damped_inverse(information: np.ndarray, damping: float) -> np.ndarray:
     """Inverse of `information` with `damping`; see `damped_solution`."""
-    upper = np.triu(dpotri(_factor(information, damping))[0])
+
+    def upper_factor(more: float) -> np.ndarray:
+        damped = information.copy()
+        damped[np.diag_indices_from(damped)] += more
+        factor, failed = dpotrf(damped.T, overwrite_a=True)
+        if failed:
+            raise np.linalg.LinAlgError
+        return factor
+
+    upper = np.triu(dpotri(_regular(upper_factor, damping))[0])
     return upper + np.triu(upper, 1).T
 
 
-def _factor(information: np.ndarray, damping: float) -> np.ndarray:
-    """Upper Cholesky factor of `information` with `damping` on its diagonal.
+def _regular(solve: Callable[[float], np.ndarray], damping: float) -> np.ndarray:
+    """What `solve` gives for `damping`, or for a little more.
 
-    Two beads that came to lie at one place make it singular, and rounding then a little worse: more is put on top until it is not.
-    Raises LinAlgError where that takes more than rounding can explain.
+    Two beads that came to lie at one place make the information singular, and rounding then a little worse: more is put on top until it
+    is not. Raises LinAlgError where that takes more than rounding can explain.
     """
     for rounding in (0.0, 1e-5, 1e-4, 1e-3, 1e-2):
-        damped = information.copy()
-        damped[np.diag_indices_from(damped)] += damping + rounding
-        factor, failed = dpotrf(damped.T, overwrite_a=True)  # SciPy's own checks take longer than small ones
-        if not failed:
-            return factor
+        try:
+            return solve(damping + rounding)
+        except np.linalg.LinAlgError:
+            continue
     raise np.linalg.LinAlgError("the information is not positive definite")
 
 

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +40,7 @@ PHOTON_EDGES = np.geomspace(1.0, 1e8, 1853)  # a percent apart: quartiles of a m
 LATERAL = ["x_um", "y_um"]
 SIGMAS = ["sigma_x_um", "sigma_y_um", "sigma_z_um"]
 CERTAIN = 3.0  # log odds of beads that count in it
+SWITCH_S = 1e-4  # after which a thread of the fit that waits for the interpreter's lock asks for it
 SAME_UM = (0.15, 0.4)  # two localizations closer than this, laterally and axially, are one bead
 
 
@@ -203,8 +206,8 @@ class Localizer:
         def fit(k):
             return fit_frame(images_e[k], places[rows.get(k, [])], self.psf, self.camera, **how)
 
-        # the fit releases the interpreter's lock; threads of its linear algebra would only be in the way
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        # compiled code releases the interpreter's lock; threads of its linear algebra would only be in the way
+        with threadpool_limits(1, user_api="blas"), _quick_switches(), ThreadPoolExecutor(threads) as pool:
             return list(pool.map(fit, range(len(images_e))))
 
     @staticmethod
@@ -253,6 +256,17 @@ class Localizer:
                 out.append(f"{what} of about {outside[0]:.0f} photoelectrons lies outside what the networks were trained for "
                            f"({low:g} to {high:g}): widen training.{key} to include it")  # fmt: skip
         return out
+
+
+@contextmanager
+def _quick_switches():
+    """Threads that come back from compiled code get the interpreter's lock soon: its default of 5 ms is longer than most of their ways."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def doubles(table: pd.DataFrame) -> np.ndarray:

@@ -57,7 +57,7 @@ def build_cnn(seed: int) -> keras.Model:
 
 
 def save(network: keras.Model, card: Card, keras_path, onnx_path) -> None:
-    """Write a trained network for Keras, and for ONNX Runtime with its card."""
+    """Write a trained network for Keras, and as ONNX with its card."""
     with files.whole(keras_path) as aside:
         network.save(aside)
     files.write(onnx_path, to_onnx(network, {KEY: card.to_text()}).SerializeToString())

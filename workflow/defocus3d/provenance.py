@@ -16,7 +16,7 @@ DISTRIBUTIONS = (
     "tensorflow-cpu",
     "keras",
     "onnx",
-    "onnxruntime",
+    "openvino",
     "numpy",
     "scipy",
     "pandas",
