@@ -10,7 +10,7 @@ from defocus3d import normal_equations
 from defocus3d.camera import Camera
 from defocus3d.population import Population
 from defocus3d.psf import PSF
-from defocus3d.rendering import expose, pictures_of
+from defocus3d.rendering import draw, expose
 
 GRID_PX = 32  # distance of the nodes between which the background is interpolated linearly
 LEAST_PHOTONS = 20.0
@@ -28,21 +28,57 @@ PROMISE, LEEWAY = 3.0, 5.0  # a climb that has to beat a cost gives up where it 
 LEAST_DAMPING = 1e-6  # leaves the fit's last steps as they are
 
 
-@dataclass(frozen=True)
-class State:
-    """Beads (n, `PARAMETERS`), background nodes, and what they make: slopes (n, `PARAMETERS`, size, size), expected frame, cost.
+class Album:
+    """Pictures of beads, each in a slot that any number of states hold: what stays as it is is neither drawn nor copied again.
 
-    They are known where the frame shows them, and within the reach (n,) of a bead's middle pixel, but for the slope by brightness, which is
-    its image and known wherever the frame shows it.
+    Attributes
+    ----------
+    pictures : float32 array (slots, `PARAMETERS`, size, size)
+        The slopes of a bead's image by its parameters.
+    holders : int array (slots,)
+        How many states show what is in a slot; one that nobody holds is free.
+    """
+
+    def __init__(self, size: int):
+        self.pictures, self.holders = np.empty((0, PARAMETERS, size, size), np.float32), np.zeros(0, np.int64)
+
+    def free(self, count: int) -> np.ndarray:
+        """Numbers of `count` free slots."""
+        missing = count - np.count_nonzero(self.holders == 0)
+        if missing > 0:
+            more = max(missing, len(self.holders) // 2)
+            self.pictures = np.concatenate([self.pictures, np.empty((more, *self.pictures.shape[1:]), np.float32)])
+            self.holders = np.concatenate([self.holders, np.zeros(more, np.int64)])
+        return np.flatnonzero(self.holders == 0)[:count]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Beads (n, `PARAMETERS`), background nodes, and what they make: slopes in the `slots` (n,) of an album, expected frame, cost.
+
+    The slopes are known where the frame shows them, and within the reach (n,) of a bead's middle pixel, but for the slope by brightness,
+    which is its image and known wherever the frame shows it.
     """
 
     beads: np.ndarray
     nodes: np.ndarray
-    pictures: np.ndarray
+    album: Album
+    slots: np.ndarray
     corners: np.ndarray
     reach: np.ndarray
     expected: np.ndarray
     cost: float
+
+    def __post_init__(self):
+        self.album.holders[self.slots] += 1
+
+    def __del__(self):
+        self.album.holders[self.slots] -= 1
+
+    @property
+    def pictures(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those of the album, and which of them are of the beads."""
+        return self.album.pictures, self.slots
 
 
 class FrameModel:
@@ -58,13 +94,17 @@ class FrameModel:
     without this would take for another height.
     """
 
-    def __init__(self, image_e, psf: PSF, camera: Camera, population: Population | None = None, known=None, level=False):
+    def __init__(self, image_e, psf: PSF, camera: Camera, population: Population | None = None, known=None, level=False, album=None):
         """`image_e` and `known` (rows, columns): the frame, and what is known of it and not fitted, the background then included.
 
-        `level`: of the background, a part that is linear along rows and columns is fitted nevertheless.
+        `level`: of the background, a part that is linear along rows and columns is fitted nevertheless. `album`: of another model with
+        this PSF, to be used together.
         """
         self.image, self.psf, self.camera, self.population = np.asarray(image_e, float), psf, camera, population
         self.known = known
+        self._extra = camera.read_noise_e**2 / camera.excess_noise
+        self._data = np.maximum(self.image + self._extra, 0.0).ravel()
+        self.album = album or Album(2 * psf.radius_px + 1)
         rows, columns = self.image.shape
         per_side = [max(2, int(np.ceil(n / GRID_PX)) + 1) if known is None else 2 * level for n in (rows, columns)]
         self.nodes = tuple(per_side)
@@ -75,21 +115,26 @@ class FrameModel:
         level = max(np.percentile(self.image[::2, ::2], 35), 0.5)
         return self.state(new_beads(places_um, photons), np.full(self.nodes[0] * self.nodes[1], level))
 
-    def state(self, beads: np.ndarray, nodes: np.ndarray, like: State | None = None) -> State:
-        """The `State` of beads and background. The pictures of beads that look as in `like`, under the same number, are taken from there."""
+    def state(self, beads: np.ndarray, nodes: np.ndarray, like: State | None = None, numbers=None) -> State:
+        """The `State` of beads and background. Beads that look as in `like`, where they have these `numbers`, are not drawn again.
+
+        By default they have the same numbers there.
+        """
         pixel, half = self.psf.pixel_size_um, self.psf.radius_px
-        expected = self.background(nodes)
         corners = np.rint(beads[:, 1::-1] / pixel).astype(np.int64) - half
-        knots = self.psf.knots_of(beads[:, Z])[0]
-        blur = 0.5 * (self.psf.blur_um / pixel) ** 2
-        reach = self.psf.reach_px(beads[:, Z])
-        same, known = np.zeros(len(beads), bool), np.empty((0, PARAMETERS, 1, 1), np.float32)
+        slots, new = np.empty(len(beads), np.int64), np.ones(len(beads), bool)
         if like is not None:
-            common, known = min(len(beads), len(like.beads)), like.pictures
-            same[:common] = (beads[:common, LOOK] == like.beads[:common, LOOK]).all(axis=1)
-        pictures = pictures_of(self.psf.single, beads, knots, corners, reach, 2 * half + 1, pixel, blur, expected, known, same)
+            numbers = np.arange(min(len(beads), len(like.beads))) if numbers is None else numbers
+            same = np.flatnonzero((beads[: len(numbers), LOOK] == like.beads[numbers][:, LOOK]).all(axis=1))
+            slots[same], corners[same], new[same] = like.slots[numbers[same]], like.corners[numbers[same]], False
+        slots[new] = self.album.free(np.count_nonzero(new))
+        knots, reach, blur = self.psf.knots_of(beads[:, Z])[0], self.psf.reach_px(beads[:, Z]), 0.5 * (self.psf.blur_um / pixel) ** 2
+        pictures = self.album.pictures, slots
+        draw(*pictures, np.flatnonzero(new), self.psf.single, beads, knots, corners, reach, pixel, blur, *self.image.shape)
+        expected = self.background(nodes)
+        expose(*pictures, corners, beads[:, PHOTONS], expected)
         expected = np.maximum(expected, 0.01)
-        return State(beads, nodes, pictures, corners, reach, expected, self.cost(beads, expected))
+        return State(beads, nodes, self.album, slots, corners, reach, expected, self.cost(beads, expected))
 
     def moved(self, state: State, step: np.ndarray, which=slice(None)) -> State:
         """`state` after a step of the parameters that `normal_equations` has for beads `which`, within limits."""
@@ -108,7 +153,7 @@ class FrameModel:
         beads[:, PHOTONS] = np.maximum(beads[:, PHOTONS] + step[:count], LEAST_PHOTONS)
         nodes = np.maximum(state.nodes + step[count:], LEAST_BACKGROUND)
         expected = self.background(nodes)
-        expose(state.pictures, state.corners, beads[:, PHOTONS], expected)
+        expose(*state.pictures, state.corners, beads[:, PHOTONS], expected)
         expected = np.maximum(expected, 0.01)
         return replace(state, beads=beads, nodes=nodes, expected=expected, cost=self.cost(beads, expected))
 
@@ -119,21 +164,21 @@ class FrameModel:
 
     def cost(self, beads, expected: np.ndarray) -> float:
         """Minus the logarithm of the posterior up to a constant."""
-        extra = self.camera.read_noise_e**2 / self.camera.excess_noise
-        mean, data = expected + extra, np.maximum(self.image + extra, 0.0)
-        cost = float((mean - data * np.log(mean)).sum() / self.camera.excess_noise)
+        mean = expected + self._extra
+        cost = float((mean.sum() - self._data @ np.log(mean).ravel()) / self.camera.excess_noise)
         if self.population:
             cost += float((((beads[:, PHOTONS] - self.population.photons) / self.population.photons_sd) ** 2).sum() / 2)
         return cost + float(((beads[:, BLUR] / BLUR_SD) ** 2).sum() / 2)
 
     def own_image(self, state: State, bead: int):
         """Expected photoelectrons of one bead of `state`, and the rows and columns (slices) of the frame that they lie in."""
-        (rows, columns), size = self.image.shape, state.pictures.shape[2]
+        (rows, columns), (pictures, slots) = self.image.shape, state.pictures
+        size = pictures.shape[2]
         top, left = state.corners[bead]
         i_first, j_first = min(max(0, top), rows), min(max(0, left), columns)
         i = slice(i_first, max(i_first, min(rows, top + size)))
         j = slice(j_first, max(j_first, min(columns, left + size)))
-        own = state.pictures[bead, PHOTONS, i.start - top : i.stop - top, j.start - left : j.stop - left]
+        own = pictures[slots[bead], PHOTONS, i.start - top : i.stop - top, j.start - left : j.stop - left]
         return state.beads[bead, PHOTONS] * own, i, j
 
     def weight(self, state: State) -> np.ndarray:
@@ -143,7 +188,7 @@ class FrameModel:
     def light_equations(self, state: State):
         """Information and gradient for the brightness of the beads, then the background's nodes: a part of the `normal_equations`."""
         weight, residual = self._weighted(state)
-        information, gradient = normal_equations.assemble_light(state.pictures, state.corners, state.reach, weight, residual, *self.hats)
+        information, gradient = normal_equations.assemble_light(*state.pictures, state.corners, state.reach, weight, residual, *self.hats)
         precision, pull = self._prior(state.beads)
         which = np.arange(len(state.beads))
         information[which, which] += precision[PHOTONS]
@@ -154,7 +199,7 @@ class FrameModel:
         """Information (p, p) and gradient (p,) for the parameters of beads `which`, ascending numbers or all, then the background's nodes."""
         which = np.arange(len(state.beads)) if which is None else which
         weight, residual = self._weighted(state)
-        pictures = state.pictures, self._scales(state), state.corners, state.reach
+        pictures = *state.pictures, self._scales(state), state.corners, state.reach
         information, gradient = normal_equations.assemble(*pictures, which, weight, residual, *self.hats)
         precision, pull = self._prior(state.beads[which])
         own = np.arange(pull.size)
@@ -164,7 +209,7 @@ class FrameModel:
 
     def own_information(self, state: State) -> np.ndarray:
         """The information of each bead on its own, (beads, `PARAMETERS`, `PARAMETERS`)."""
-        information = normal_equations.own_information(state.pictures, self._scales(state), state.corners, state.reach, self.weight(state))
+        information = normal_equations.own_information(*state.pictures, self._scales(state), state.corners, state.reach, self.weight(state))
         own = np.arange(PARAMETERS)
         information[:, own, own] += self._prior(state.beads)[0]
         return information
@@ -172,7 +217,7 @@ class FrameModel:
     def promises(self, state: State, information: np.ndarray) -> np.ndarray:
         """Gain in log-likelihood, (beads,), that the best step of each bead promises, the others staying; `own_information` of all."""
         _, residual = self._weighted(state)
-        gradient = normal_equations.own_gradient(state.pictures, self._scales(state), state.corners, state.reach, residual)
+        gradient = normal_equations.own_gradient(*state.pictures, self._scales(state), state.corners, state.reach, residual)
         gradient += self._prior(state.beads)[1]
         return (gradient * np.linalg.solve(regular(information), gradient[..., None])[..., 0]).sum(axis=1) / 2
 
@@ -190,7 +235,7 @@ class FrameModel:
         return precision, precision * (mean - beads)
 
     def _scales(self, state: State) -> np.ndarray:
-        """Derivatives by the parameters over the slopes of `State.pictures`, (beads, `PARAMETERS`)."""
+        """Derivatives by the parameters over the slopes in the album, (beads, `PARAMETERS`)."""
         photons = state.beads[:, PHOTONS, None]
         place = np.array([1 / self.psf.pixel_size_um, 1 / self.psf.pixel_size_um, 1 / self.psf.z_step_um])
         return np.concatenate([photons * place, np.ones_like(photons), photons], axis=1)

@@ -15,10 +15,10 @@ def _shared(corners, reach, half, a, b, rows, columns):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def assemble(pictures, scales, corners, reach, which, weight, residual, row_hats, column_hats):
+def assemble(pictures, slots, scales, corners, reach, which, weight, residual, row_hats, column_hats):
     """Sums over pixels of products of derivatives; those of a bead count in a square around it, those of a node in its hat.
 
-    `which`: numbers of the beads that they are for, ascending; then come the nodes.
+    `which`: numbers of the beads that they are for, ascending; then come the nodes. A bead's `pictures` are those in its slot.
     """
     rows, columns = weight.shape
     count, node_rows, node_columns = len(which), len(row_hats), len(column_hats)
@@ -34,7 +34,7 @@ def assemble(pictures, scales, corners, reach, which, weight, residual, row_hats
         first, last, start, stop = _shared(corners, reach, half, a, a, rows, columns)
         if start >= stop:
             continue
-        slopes = _weigh(pictures[a], corners[a], first, last, start, stop, weight, residual, weighted)
+        slopes = _weigh(pictures[slots[a]], corners[a], first, last, start, stop, weight, residual, weighted)
         gradient[5 * m : 5 * m + 5] = slopes * scales[a]
         for n in range(m, count):
             b = which[n]
@@ -42,7 +42,7 @@ def assemble(pictures, scales, corners, reach, which, weight, residual, row_hats
             if top >= bottom or left >= right:
                 continue
             _gather(weighted, corners[a], top, bottom, left, right, one)
-            length = _gather(pictures[b], corners[b], top, bottom, left, right, other)
+            length = _gather(pictures[slots[b]], corners[b], top, bottom, left, right, other)
             _multiply(one, other, length, sums)
             for p in range(5):
                 for q in range(5):
@@ -58,10 +58,10 @@ def assemble(pictures, scales, corners, reach, which, weight, residual, row_hats
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def own_information(pictures, scales, corners, reach, weight):
+def own_information(pictures, slots, scales, corners, reach, weight):
     """What `assemble` gives for each bead on its own, (beads, 5, 5)."""
     rows, columns = weight.shape
-    count, size = len(pictures), pictures.shape[2]
+    count, size = len(slots), pictures.shape[2]
     information = np.zeros((count, 5, 5))
     weighted = np.zeros((5, size, size), np.float32)
     one, other = np.empty((5, size * size), np.float32), np.empty((5, size * size), np.float32)
@@ -70,26 +70,26 @@ def own_information(pictures, scales, corners, reach, weight):
         top, bottom, left, right = _shared(corners, reach, size // 2, a, a, rows, columns)
         if left >= right or top >= bottom:
             continue
-        _weigh(pictures[a], corners[a], top, bottom, left, right, weight, weight, weighted)  # no residual is asked for
+        _weigh(pictures[slots[a]], corners[a], top, bottom, left, right, weight, weight, weighted)  # no residual is asked for
         _gather(weighted, corners[a], top, bottom, left, right, one)
-        length = _gather(pictures[a], corners[a], top, bottom, left, right, other)
+        length = _gather(pictures[slots[a]], corners[a], top, bottom, left, right, other)
         _multiply(one, other, length, sums)
         information[a] = sums * np.outer(scales[a], scales[a])
     return information
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def own_gradient(pictures, scales, corners, reach, residual):
+def own_gradient(pictures, slots, scales, corners, reach, residual):
     """The part of `assemble`'s gradient that is the beads', (beads, 5); `residual` times weight."""
     rows, columns = residual.shape
-    count, half = len(pictures), pictures.shape[2] // 2
+    count, half = len(slots), pictures.shape[2] // 2
     gradient = np.zeros((count, 5))
     for a in range(count):
         top, bottom, left, right = _shared(corners, reach, half, a, a, rows, columns)
         for i in range(top, bottom if left < right else top):
             line = residual[i, left:right]
             for p in range(5):
-                own, along = pictures[a, p, i - corners[a, 0], left - corners[a, 1] :], np.float32(0)
+                own, along = pictures[slots[a], p, i - corners[a, 0], left - corners[a, 1] :], np.float32(0)
                 for j in range(len(line)):
                     along += own[j] * line[j]
                 gradient[a, p] += along
@@ -126,10 +126,10 @@ def _multiply(one, other, length, sums):
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def assemble_light(pictures, corners, reach, weight, residual, row_hats, column_hats):
+def assemble_light(pictures, slots, corners, reach, weight, residual, row_hats, column_hats):
     """What `assemble` gives for brightness and background alone."""
     rows, columns = weight.shape
-    count, node_rows, node_columns = len(pictures), len(row_hats), len(column_hats)
+    count, node_rows, node_columns = len(slots), len(row_hats), len(column_hats)
     size = pictures.shape[2]
     half = size // 2
     total = count + node_rows * node_columns
@@ -139,7 +139,7 @@ def assemble_light(pictures, corners, reach, weight, residual, row_hats, column_
         first, last, start, stop = _shared(corners, reach, half, a, a, rows, columns)
         if start >= stop:
             continue
-        gradient[a] = _weigh(pictures[a, 3:4], corners[a], first, last, start, stop, weight, residual, weighted)[0]
+        gradient[a] = _weigh(pictures[slots[a], 3:4], corners[a], first, last, start, stop, weight, residual, weighted)[0]
         for b in range(a, count):
             top, bottom, left, right = _shared(corners, reach, half, a, b, rows, columns)
             if top >= bottom or left >= right:
@@ -147,7 +147,7 @@ def assemble_light(pictures, corners, reach, weight, residual, row_hats, column_
             both = 0.0
             for i in range(top, bottom):
                 mine = weighted[0, i - corners[a, 0], left - corners[a, 1] : right - corners[a, 1]]
-                other = pictures[b, 3, i - corners[b, 0], left - corners[b, 1] : right - corners[b, 1]]
+                other = pictures[slots[b], 3, i - corners[b, 0], left - corners[b, 1] : right - corners[b, 1]]
                 line = np.float32(0)
                 for j in range(len(mine)):
                     line += mine[j] * other[j]

@@ -1,6 +1,6 @@
 """Refinement by likelihood: the networks propose, the likelihood of the whole frame disposes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State,
 def _probable(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
     """`state` with the beads that are more probable than not, and which of its beads these are, bool (beads,)."""
     kept = _odds(model, state, _covariances(model, state)) > 0
-    return state if kept.all() else model.state(state.beads[kept], state.nodes), kept
+    return state if kept.all() else model.state(state.beads[kept], state.nodes, like=state, numbers=np.flatnonzero(kept)), kept
 
 
 def _changed(model: FrameModel, state: State, before: State | None) -> np.ndarray:
@@ -236,7 +236,7 @@ def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Ban
     trial = _best_of(model, low, bead, others)[0] if others else low
     if trial is low:
         return state
-    trial = climb(model, trial, move=False, steps=4, enough=NEARLY)
+    trial = climb(model, trial, move=False, steps=4, beat=state.cost, enough=NEARLY)
     return trial if trial.cost < state.cost - CLEAR_GAIN else state
 
 
@@ -302,9 +302,11 @@ def _around(model: FrameModel, state: State, bead: int, near_um=NEAR_UM, level=F
     if level:
         nodes = np.full(4, known.min() / 2)
         known = known - nodes[0]
-    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=np.maximum(known, 0.01), level=level)
+    known = np.maximum(known, 0.01)
+    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=known, level=level, album=model.album)
     corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
-    return local, local.state(state.beads[near] - corner, nodes), near, corner
+    seen_from_there = replace(state, beads=state.beads - corner, corners=state.corners - (top, left))
+    return local, local.state(seen_from_there.beads[near], nodes, like=seen_from_there, numbers=near), near, corner
 
 
 def _covariances(model: FrameModel, state: State) -> np.ndarray:

@@ -165,34 +165,23 @@ def write_gradients(image, slopes, coefficients, dx_px, dy_px, knot, reach, wind
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, expected, known, same):
-    """Slopes of the beads' unit images by their parameters (places per pixel and knot), (beads, 5, size, size); adds to `expected`.
+def draw(pictures, slots, which, coefficients, beads, knots, corners, reach, pixel, blur, rows, columns):
+    """Write slopes of the unit images of beads `which`, by their parameters (places per pixel and knot), to `pictures` (slots, 5, size, size).
 
     Blur adds `blur` times the Laplacian, as diffusion of light would. The slope by brightness is the unit image itself. Others are
-    written within the beads' `reach` only, and none is to be relied on where the frame does not show it. Those of beads that look the
-    `same`, bool (beads,), are copied from `known`, where they have the same number.
+    written within the beads' `reach` only, and none is to be relied on where the frame of `rows` and `columns` does not show it.
     """
-    rows, columns = expected.shape
+    size = pictures.shape[2]
     half = size // 2
-    out = np.empty((len(beads), 5, size, size), np.float32)
     image = np.empty((size, size), np.float32)
-    for a in range(len(beads)):
+    for a in which:
         top, left = corners[a]
         rows_seen, columns_seen = (max(0, -top), min(size, rows - top)), (max(0, -left), min(size, columns - left))
-        unit = out[a, 3]
-        if same[a]:
-            for i in range(rows_seen[0], rows_seen[1]):
-                for p in range(5):
-                    extent = half if p == 3 else reach[a]
-                    if abs(i - half) <= extent:
-                        line, to = known[a, p, i, half - extent : half + extent + 1], out[a, p, i, half - extent : half + extent + 1]
-                        for j in range(len(line)):
-                            to[j] = line[j]
-            _expose(expected, unit, top, left, beads[a, 3])
-            continue
+        out = pictures[slots[a]]
+        unit = out[3]
         around = (max(0, rows_seen[0] - 1), min(size, rows_seen[1] + 1), max(0, columns_seen[0] - 1), min(size, columns_seen[1] + 1))
         x, y = beads[a, 0] / pixel - left - half, beads[a, 1] / pixel - top - half
-        write_gradients(unit, out[a], coefficients, x, y, knots[a], reach[a], around)
+        write_gradients(unit, out, coefficients, x, y, knots[a], reach[a], around)
         start, stop = columns_seen
         if start >= stop or rows_seen[0] >= rows_seen[1]:
             continue
@@ -201,24 +190,22 @@ def pictures_of(coefficients, beads, knots, corners, reach, size, pixel, blur, e
             strength, spread = np.float32(beads[a, 4]), np.float32(blur)
             low, high = max(half - reach[a], 1), min(half + reach[a] + 1, size - 1)
             first, last = max(low, start), min(high, stop)
-            out[a, 4, half - reach[a] : half + reach[a] + 1, half - reach[a] : half + reach[a] + 1] = 0
+            out[4, half - reach[a] : half + reach[a] + 1, half - reach[a] : half + reach[a] + 1] = 0
             for i in range(max(low, rows_seen[0]), min(high, rows_seen[1])):
                 above, line, below = image[i - 1, first:last], image[i, first - 1 : last + 1], image[i + 1, first:last]
-                by_blur, own = out[a, 4, i, first:last], unit[i, first:last]
+                by_blur, own = out[4, i, first:last], unit[i, first:last]
                 for j in range(len(own)):
                     by_blur[j] = spread * (above[j] + below[j] + line[j] + line[j + 2] - np.float32(4) * line[j + 1])
                     own[j] += strength * by_blur[j]
         else:
-            out[a, 4] = 0
-        _expose(expected, unit, top, left, beads[a, 3])
-    return out
+            out[4] = 0
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def expose(pictures, corners, photons, expected):
-    """Add the light of beads to `expected`, from what `pictures_of` gives."""
-    for a in range(len(pictures)):
-        _expose(expected, pictures[a, 3], corners[a, 0], corners[a, 1], photons[a])
+def expose(pictures, slots, corners, photons, expected):
+    """Add the light of beads to `expected`, from what `draw` wrote."""
+    for a in range(len(slots)):
+        _expose(expected, pictures[slots[a], 3], corners[a, 0], corners[a, 1], photons[a])
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
