@@ -13,12 +13,12 @@ def drawn(count, seed=1):
     lone = rng.random(count) < 0.3
     return pd.DataFrame({"height": rng.uniform(-1.5, 1.5, count), "neighbours": np.where(lone, 0.0, rng.exponential(0.5, count)),
                          "crowding": rng.uniform(0.5, 3, count), "brightness": rng.normal(8, 0.7, count),
-                         "blur": rng.choice([0.0, 0.06], count)})  # fmt: skip
+                         "motion": np.where(rng.random(count) < 0.5, 0.0, rng.uniform(0.5, 2.0, count))})  # fmt: skip
 
 
 def true_factors(around):
     """Errors beyond what is stated: more with neighbours, more at negative heights, more in motion, less in z."""
-    moving = 0.15 * (around["blur"] > 0)
+    moving = 0.5 * np.log1p((0.15 * np.expm1(around["motion"])) ** 2)  # a sixth of the blur, whatever else the uncertainty is
     factor = np.exp(0.4 * np.minimum(around["neighbours"], 1.0) - 0.2 * around["height"] * (around["height"] < 0) + moving)
     return factor.to_numpy()[:, None] * [1.0, 1.2, 0.8]
 
@@ -42,12 +42,12 @@ def test_factors_are_those_of_gaussian_errors(learned):
     assert ratio.std(axis=0) == pytest.approx([0, 0, 0], abs=0.06)
 
 
-@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "brightness", "blur"])
+@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "brightness", "motion"])
 def test_68_percent_lie_within_one_sigma_of_every_kind_of_bead(learned, name):
     rng, around = np.random.default_rng(4), drawn(20_000, seed=5)
     errors = true_factors(around) * rng.standard_normal((len(around), 3))
     sigmas = learned.factors(around)
-    bins = pd.qcut(around[name], 6, labels=False, duplicates="drop") if name != "blur" else (around[name] > 0).astype(int)
+    bins = pd.qcut(around[name], 6, labels=False, duplicates="drop")
     for k in range(int(bins.max()) + 1):
         mine = (bins == k).to_numpy()
         assert within(errors[mine], sigmas[mine]) == pytest.approx([0.683] * 3, abs=0.035)
@@ -77,11 +77,12 @@ def test_factors_stay_within_their_limits():
 
 def test_neighbours_and_crowding_are_those_of_the_frame():
     table = pd.DataFrame({"frame": [0, 0, 0, 1], "x_um": [0.0, 1.0, 9.0, 0.0], "y_um": 0.0, "z_um": 0.5, "photons": [100.0, 100, 100, 0]})
+    table = table.assign(sigma_x_um=[0.01, 0.02, 0.05, 0.1], sigma_y_um=[0.01, 0.005, 0.05, 0.1])
     around = circumstances_of(table, area_um2=100.0, blur_um=0.05)
     assert around["neighbours"].tolist() == pytest.approx([0.5, 0.5, 0, 0])
     assert around["crowding"].to_numpy() == pytest.approx(np.log([2.5, 2.5, 2.5, 1.5]))
     assert around["brightness"].iloc[3] == 0.0
-    assert around["blur"].tolist() == 4 * [0.05]
+    assert np.expm1(around["motion"]).tolist() == pytest.approx([5, 5, 1, 0.5])
     assert len(circumstances_of(table[:0], 100.0, 0.0)) == 0 and len(circumstances_of(table[:1], 100.0, 0.0)) == 1
 
 

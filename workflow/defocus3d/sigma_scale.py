@@ -11,7 +11,7 @@ ONE_SIGMA = 0.683  # share of errors within one uncertainty
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors can depend on anything
-NODES = {"height": 5, "neighbours": 4, "crowding": 3, "brightness": 3, "blur": 2}  # of piecewise linear dependences; more fit to chance
+NODES = {"height": 5, "neighbours": 4, "crowding": 3, "brightness": 3, "motion": 5}  # of piecewise linear dependences; more fit to chance
 LIMITS = 0.2, 5.0  # of a factor
 SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
 RIDGE = 10.0  # in errors: weights that few of them support stay small
@@ -59,11 +59,12 @@ class SigmaScale:
 
 
 def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um) -> pd.DataFrame:
-    """What the factors may depend on, one row a localization of `table` (`frame`, places, `photons`) of images of `area_um2`.
+    """What the factors may depend on, one row a localization of `table` (`frame`, places, uncertainties as stated, `photons`) of images of `area_um2`.
 
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
     crowding : logarithm of 1 + localizations per µm² / 0.02 of the frame. brightness : logarithm of photoelectrons.
-    blur : `blur_um`, rms displacement of the beads within an exposure, of all or of each.
+    motion : logarithm of 1 + `blur_um` (rms displacement within an exposure, of all or of each) over the lateral uncertainty as stated: a
+    path that is not known in detail leaves an error that more light does not lower.
     """
     frame = table["frame"].to_numpy()
     places = np.column_stack([table["x_um"], table["y_um"], frame * 10 * NEIGHBOUR_UM])
@@ -73,8 +74,9 @@ def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um) -> pd.DataFr
     for end in pairs.T:
         np.add.at(neighbours, end, nearness)
     count = table.groupby("frame")["frame"].transform("size").to_numpy() if len(table) else np.zeros(0)
+    lateral_um = np.sqrt(table["sigma_x_um"] * table["sigma_y_um"]).to_numpy()
     return pd.DataFrame({"height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": np.log1p(count / area_um2 / 0.02),
-                         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "blur": blur_um}, index=range(len(table)))  # fmt: skip
+                         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "motion": np.log1p(blur_um / lateral_um)})  # fmt: skip
 
 
 def _spread(values: np.ndarray, count: int) -> list[float]:
