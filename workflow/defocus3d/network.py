@@ -26,7 +26,7 @@ class Network:
         """The network of an .onnx file, to be run by `threads` threads. Raises `card.CardError` for a network without a card.
 
         `precision` of its arithmetic, `HALF` or `FULL`: by default half where the processor has instructions for it. Sums are in float32
-        in any case, and the networks were trained so; what it changes is far less than their errors.
+        in any case, and errors get larger or smaller by a percent or two.
         """
         core = openvino.Core()
         model = core.read_model(path)
