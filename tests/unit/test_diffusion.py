@@ -12,6 +12,7 @@ import walks
 
 from defocus3d import displacements, linking, msd, search_range, tables, walls
 from defocus3d.diffusion import Experiment, Measurement, bootstrap, brownian_check, estimates, interval
+from defocus3d.verdict import with_error
 from defocus3d.water import stokes_einstein
 
 AXES = ("x", "y", "z")
@@ -228,6 +229,14 @@ def test_verdict_is_right_and_says_why(name, seed):
     """The study of `motion_study`, where 90 % of these are to be right, in short."""
     right, results = motion_study.judged(name, seed)
     assert right, results["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("value", "sd", "text"),
+    [(1.0043, 0.0223, "1.004 ± 0.022"), (345.2, 12.3, "345 ± 12"), (0.5, 0.0996, "0.500 ± 0.100"), (1.234, np.nan, "1.23 ± nan"), (2.0, 0.0, "2 ± 0")],
+)
+def test_values_are_told_as_far_as_they_are_known(value, sd, text):
+    assert with_error(value, sd) == text
 
 
 def test_axial_scale_is_proposed():

@@ -94,7 +94,7 @@ def test_the_first_page_has_a_row_and_a_picture_for_each_acquisition():
     rows.append({"acquisition": "damaged", "verdict": "failed", "reasons": "localize: no such plane"})
     page = first_page.verdicts(summary_of(*rows), {"a<b": b"one", "empty": b"two"})
     assert page.count("<img") == 2 and "a&lt;b" in page and "no such plane" in page
-    assert "1 failed, 1 insufficient, 1 consistent" in page and "0.8 to 1" in page and "not measured" in page
+    assert "1 failed, 1 insufficient, 1 consistent" in page and "0.800 to 1.00<br>expected 1.00" in page and "not measured" in page
     assert "nan" not in page
 
 

@@ -32,8 +32,8 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
         return "inconsistent", reasons
     expected, expected_sd = found["expected"]
     return "consistent", [
-        f"D of {found['together']:.3g} ± {_sd(replicates['together']):.2g} µm²/s agrees with the expected "
-        f"{expected:.3g} ± {expected_sd:.2g} µm²/s, and no sign of other motion was found"
+        f"D of {with_error(found['together'], _sd(replicates['together']))} µm²/s agrees with the expected "
+        f"{with_error(expected, expected_sd)} µm²/s, and no sign of other motion was found"
     ]
 
 
@@ -41,6 +41,14 @@ def _sd(replicates) -> float:
     """Standard deviation of the finite replicates; NaN without any."""
     finite = np.asarray(replicates)[np.isfinite(replicates)]
     return float(np.std(finite)) if finite.size else np.nan
+
+
+def with_error(value: float, sd: float) -> str:
+    """`value ± sd`, both to the place of the second digit of `sd` (BIPM, JCGM 100:2008, 7.2.6)."""
+    if not (np.isfinite(sd) and sd > 0):
+        return f"{value:.3g} ± {sd:.2g}"
+    places = max(0, 1 - int(np.floor(np.log10(sd))))
+    return f"{value:.{places}f} ± {sd:.{places}f}"
 
 
 def lacking(measurement, found, settings) -> list[str]:
@@ -66,7 +74,7 @@ def _magnitude(found, replicates, experiment, z) -> list[str]:
     if abs(value - expected) <= z * np.hypot(sd, expected_sd):
         return []
     return [
-        f"D of {value:.3g} ± {sd:.2g} µm²/s is {'above' if value > expected else 'below'} the {expected:.3g} ± {expected_sd:.2g} µm²/s "
+        f"D of {with_error(value, sd)} µm²/s is {'above' if value > expected else 'below'} the {with_error(expected, expected_sd)} µm²/s "
         "expected from temperature, viscosity and bead size"
     ]
 
@@ -78,7 +86,7 @@ def _isotropy(found, replicates, experiment, z) -> list[str]:
         return []
     others, last = " and ".join(experiment.axes[:-1]), experiment.axes[-1]
     hint = f"; axial_scale: {experiment.axial_scale / np.sqrt(value):.3g} would mend it" if last == "z" and value > 0 else ""
-    return [f"not isotropic: D along {last} is {value:.3g} ± {sd:.2g} times what D along {others} makes expect{hint}"]
+    return [f"not isotropic: D along {last} is {with_error(value, sd)} times what D along {others} makes expect{hint}"]
 
 
 def _memory(found, replicates, experiment, z) -> list[str]:
@@ -93,7 +101,7 @@ def _memory(found, replicates, experiment, z) -> list[str]:
     small = abs(values[0]) < TOLERATED["vacf"] and found["reach"] == 1
     if small or chance > 2 * ndtr(-z):
         return []
-    text = f"steps correlate beyond their neighbours, by {values[at]:+.2g} ± {sds[at]:.2g} at {at + 2} frames: "
+    text = f"steps correlate beyond their neighbours, by {with_error(values[at], sds[at])} at {at + 2} frames: "
     if values[at] > 0:
         return [text + "positions lag behind the beads (compressed video, a camera that lags) or beads swim; D is that of longer times"]
     return [text + "beads are drawn back (confinement, subdiffusion), or localization errors last over frames; D is that of longer times"]
@@ -104,7 +112,7 @@ def _exponent(found, replicates, experiment, z) -> list[str]:
     if not np.isfinite(value) or abs(value - 1.0) <= max(z * sd, TOLERATED["alpha"]):
         return []
     kind = "subdiffusion or confinement" if value < 1 else "superdiffusion, flow, or positions that lag behind"
-    return [f"the MSD does not grow in proportion to time: alpha is {value:.3g} ± {sd:.2g} ({kind})"]
+    return [f"the MSD does not grow in proportion to time: alpha is {with_error(value, sd)} ({kind})"]
 
 
 def _populations(found, replicates, experiment, z) -> list[str]:
@@ -132,7 +140,7 @@ def _depth(found, replicates, experiment, z) -> list[str]:
     sd = np.sqrt(np.sum([(depth[f"sd_{a}"] / depth[f"wall_factor_{a}"]) ** 2 for a in group], axis=0)) / len(group)
     if chance_of_spread(values, sd) > 2 * ndtr(-z) or np.ptp(values) < TOLERATED["depth"] * values.mean():
         return []
-    least, most = (f"{values[k]:.3g} ± {sd[k]:.2g} µm²/s at {depth['z_um'][k]:.2g} µm" for k in (np.argmin(values), np.argmax(values)))
+    least, most = (f"{with_error(values[k], sd[k])} µm²/s at {depth['z_um'][k]:.2g} µm" for k in (np.argmin(values), np.argmax(values)))
     return [f"D along {' and '.join(group)} depends on z: {least}, {most} (a wall? then set brownian.wall_z_um)"]
 
 
@@ -140,7 +148,7 @@ def _shape(found, replicates, experiment, z) -> list[str]:
     value, sd = found["kurtosis"], _sd(replicates["kurtosis"])
     if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["kurtosis"]):
         return []
-    return [f"displacements are not Gaussian: excess kurtosis {value:.2g} ± {sd:.2g} (several populations of beads?)"]
+    return [f"displacements are not Gaussian: excess kurtosis {with_error(value, sd)} (several populations of beads?)"]
 
 
 def _drift(found, replicates, experiment, z) -> list[str]:
@@ -149,7 +157,7 @@ def _drift(found, replicates, experiment, z) -> list[str]:
     for i, axis in enumerate(experiment.axes):
         value, sd = found["drift"][i], _sd(replicates["drift"][:, i])
         if abs(value) > z * sd and abs(value) * experiment.frame_interval_s > TOLERATED["drift_steps"] * step[i]:
-            speed = f"{1e3 * value:.3g} ± {1e3 * sd:.2g} nm/s"
+            speed = f"{with_error(1e3 * value, 1e3 * sd)} nm/s"
             reasons.append(f"flow: the beads move together along {axis} at {speed} (taken off before D was estimated)")
     return reasons
 
@@ -162,7 +170,7 @@ def _estimators(found, replicates, experiment, z) -> list[str]:
     if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["estimators"] * abs(found["together"])):
         return []
     return [
-        f"the two estimators disagree: the fit of the MSD gives D {'higher' if value > 0 else 'lower'} by {abs(value):.2g} ± {sd:.2g} µm²/s "
+        f"the two estimators disagree: the fit of the MSD gives D {'higher' if value > 0 else 'lower'} by {with_error(abs(value), sd)} µm²/s "
         "than the covariance of steps (localization errors that last over frames, false links, or motion that is not Brownian)"
     ]
 

@@ -19,9 +19,10 @@ HEAD = """<style>
 .verdicts td,.verdicts th{padding:3px 9px;vertical-align:middle;text-align:left}
 .verdicts tr{border-bottom:1px solid #ddd}
 .verdicts img{margin:0;width:90px;max-width:none}
-.verdicts .why{max-width:26em}
+.verdicts .number{white-space:nowrap}
+.verdicts .why{min-width:16em;max-width:30em}
 </style>"""
-COLUMNS = ("verdict", "acquisition", "tracks on a frame", "D of x, y, z over the expected", "D (µm²/s)", "expected", "tracks", "why")
+COLUMNS = ("verdict", "acquisition", "tracks on a frame", "D of x, y, z over the expected", "D (µm²/s)", "tracks", "why")
 
 
 def verdicts(summary: pd.DataFrame, thumbnails: dict[str, bytes]) -> str:
@@ -46,21 +47,27 @@ def _row(row: pd.Series, thumbnail: bytes | None) -> str:
         f"<b>{html.escape(str(row['acquisition']))}</b><br>{html.escape(str(row['optics']))}",
         pages.picture(thumbnail, "webp", "a frame with tracks") if thumbnail else "",
         _intervals(row),
-        _with_bounds(row["D_xyz_um2_s"], row["D_xyz_low"], row["D_xyz_high"]),
-        _plain(row["D_expected_um2_s"]),
+        _in_numbers(row),
         "" if pd.isna(row["n_tracks"]) else f"{row['n_tracks']:,}",
         html.escape("; ".join(str(row[column]) for column in ("reasons", "warnings") if not pd.isna(row[column]) and row[column] != "")),
     ]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells[:-1]) + f'<td class="why">{cells[-1]}</td></tr>'
+    classes = {COLUMNS.index("D (µm²/s)"): "number", COLUMNS.index("why"): "why"}
+    return "<tr>" + "".join(f'<td class="{classes.get(k, "")}">{cell}</td>' for k, cell in enumerate(cells)) + "</tr>"
+
+
+def _in_numbers(row: pd.Series) -> str:
+    """D of all axes with its 95 % interval, and the expected one."""
+    lines = [_plain(row["D_xyz_um2_s"])]
+    if not pd.isna(row["D_xyz_low"]):
+        lines.append(f"{_plain(row['D_xyz_low'])} to {_plain(row['D_xyz_high'])}")
+    if not pd.isna(row["D_expected_um2_s"]):
+        lines.append(f"expected {_plain(row['D_expected_um2_s'])}")
+    return "<br>".join(lines)
 
 
 def _plain(value) -> str:
-    return "not measured" if pd.isna(value) else f"{value:.3g}"
-
-
-def _with_bounds(value, low, high) -> str:
-    """A value with its 95 % interval."""
-    return _plain(value) + ("" if pd.isna(low) or pd.isna(high) else f"<br>{low:.3g} to {high:.3g}")
+    """Three digits, zeros at their end included: 1.00 is known better than 1."""
+    return "not measured" if pd.isna(value) else f"{value:#.3g}".rstrip(".")
 
 
 def _intervals(row: pd.Series, width: int = 190, height: int = 58) -> str:
