@@ -105,6 +105,20 @@ def test_saturation_is_the_largest_count_that_the_type_holds(tmp_path, dtype, sa
         assert frames.saturation_adu == saturation
 
 
+@pytest.mark.parametrize("ceiling", [1023, 4095, 16383, 65520])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_camera_of_fewer_bits_than_its_files_saturates_where_its_counts_pile_up(tmp_path, ceiling, dtype):
+    counts = np.random.default_rng(1).integers(90, ceiling - 1, (5, 8, 8)).astype(dtype)
+    for piled, saturation in ((2, np.iinfo(np.uint16).max if dtype == np.uint16 else np.inf), (3, ceiling)):
+        counts[1, 2, :piled] = ceiling
+        tifffile.imwrite(tmp_path / "movie.tif", counts, photometric="minisblack")
+        with open_frames(tmp_path / "movie.tif", CAMERA) as frames:
+            images = frames.read(0, 5)
+            assert frames.saturation_e(images) == CAMERA.to_photoelectrons(saturation)
+            assert frames.saturation_e(images[2:]) > images[2:].max()
+            assert frames.saturation_e(images[:0]) == CAMERA.to_photoelectrons(frames.saturation_adu)
+
+
 def test_truncation_is_seen_wherever_it_falls(tmp_path):
     """Cut anywhere, a file of any kind is an error when opened, never a shorter movie."""
     for name, writer in WRITERS.items():

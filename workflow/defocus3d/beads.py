@@ -131,8 +131,7 @@ def load_stack(row: dict, frames, camera: Camera) -> Stack:
     stage = row["z_direction"] * row["z_step_um"] * np.arange(len(frames))
     images = frames.read(0, len(frames))
     order = np.argsort(stage)
-    full = float(camera.to_photoelectrons(frames.saturation_adu))
-    return Stack(row["path"], images[order], stage[order], camera, full)
+    return Stack(row["path"], images[order], stage[order], camera, frames.saturation_e(images))
 
 
 def bead_table(beads: pd.DataFrame, stacks: list[Stack], pixel_size_um: float) -> pd.DataFrame:

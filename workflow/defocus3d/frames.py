@@ -14,6 +14,10 @@ from defocus3d.formats.ome_zarr import is_zarr
 from defocus3d.formats.source import Source, in_a_line
 
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
+BITS, FILE_BITS = (10, 11, 12, 14), 16  # of cameras, and of the files that they are written to
+# largest counts of such cameras, as they are and in the upper bits
+CEILINGS_ADU = [(2**bits - 1) << shift for bits in BITS for shift in (0, FILE_BITS - bits)]
+PILED = 3  # pixels with the largest count: so many are no chance
 TIFF_ENDINGS = (".tif", ".tiff")  # of the planes in a folder
 
 __all__ = ["Frames", "InputError", "files_of", "is_glob", "open_frames", "present_files"]
@@ -133,6 +137,18 @@ class Frames:
             what = f"planes {start + 1} to {stop} hold values that are no numbers (NaN or infinite)"
             raise InputError(f"{self.files[0]}: {what}; save the camera's own counts")
         return self._camera.to_photoelectrons(counts)
+
+    def saturation_e(self, images_e: np.ndarray) -> float:
+        """Photoelectrons from which on pixels of `images_e`, read from here, are saturated; infinite where no count tells.
+
+        The largest that the files' integers hold; but where a camera of fewer bits writes them, many pixels have its largest count.
+        """
+        largest = images_e.max(initial=-np.inf)
+        for ceiling in CEILINGS_ADU:
+            if ceiling < self.saturation_adu and largest == self._camera.to_photoelectrons(ceiling):
+                if np.count_nonzero(images_e == largest) >= PILED:
+                    return float(largest)
+        return float(self._camera.to_photoelectrons(self.saturation_adu))
 
     def read_raw(self, start: int, stop: int) -> np.ndarray:
         """The same as counts, in the files' type."""

@@ -20,7 +20,7 @@ camera = Camera.of(movie)
 with open_frames(movie["path"], camera) as frames:
     chosen = np.unique(np.linspace(0, len(frames) - 1, preview.FRAMES).astype(int))
     images = np.concatenate([frames.read(k, k + 1) for k in chosen])
-    full = float(camera.to_photoelectrons(frames.saturation_adu))
+    full = frames.saturation_e(images)
 found = preview.first_look(images[: preview.SEARCHED], psf, camera, training)
 facts = preview.movie_facts(images, found, full, psf, camera, training)
 style.save(pictures.draw_movie(images, found, chosen, training, psf.pixel_size_um), snakemake.output.figure)
