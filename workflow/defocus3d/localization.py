@@ -319,7 +319,7 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
         take(part)
         good = part["flag"] == 0
         counts += len(part), good.sum()
-        levels_e.append(float(np.median(images)))
+        levels_e.append(float(np.median(images[:, ::2, ::2])))
         photons += np.histogram(np.clip(part["photons"][good], PHOTON_EDGES[0], PHOTON_EDGES[-1]), PHOTON_EDGES)[0]
     n_all, n_good = counts.tolist()
     return {"n_frames": len(frames), "n_localizations": n_all, "n_good": n_good, "shape": list(frames.shape),
