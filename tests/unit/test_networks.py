@@ -27,6 +27,13 @@ def cells_of(x_px, y_px, shape):
     return cells
 
 
+@pytest.mark.parametrize("shape", [(3, 9, 203), (2, 16, 16), (1, 1, 2), (2, 1, 1), (0, 8, 8)])
+def test_medians_are_those_of_numpy(shape):
+    images = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+    found = fcn.medians(images)
+    assert found.dtype == np.float32 and np.array_equal(found, np.median(images, axis=(1, 2)))
+
+
 def test_targets_and_reading_are_inverse():
     x, y = np.array([3.2, 17.9, 40.05]), np.array([5.5, 31.4, 12.0])
     found = fcn.read_cells(cells_of(x, y, (48, 64)), PIXEL_UM, 0.5).sort_values("x_um")
