@@ -27,7 +27,7 @@ def cells_of(x_px, y_px, shape):
     return cells
 
 
-@pytest.mark.parametrize("shape", [(3, 9, 203), (2, 16, 16), (1, 1, 2), (2, 1, 1), (0, 8, 8)])
+@pytest.mark.parametrize("shape", [(3, 9, 203), (2, 16, 16), (1, 1, 2), (2, 1, 1)])
 def test_medians_are_those_of_numpy(shape):
     images = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
     found = fcn.medians(images)
