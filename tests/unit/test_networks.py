@@ -27,6 +27,20 @@ def cells_of(x_px, y_px, shape):
     return cells
 
 
+def test_the_cnn_is_given_few_different_numbers_of_crops_and_answers_for_each():
+    given = []
+
+    def network(crops):
+        given.append(len(crops))
+        return np.repeat(crops[:, 0, 0, :1], 6, axis=1)
+
+    for count in (1, 2, 15, 16, 17, 100, 256, 257, 300):
+        crops = np.random.default_rng(count).normal(size=(count, 48, 48, 2)).astype(np.float32)
+        place, sigma = cnn.read(network, crops)
+        assert place == pytest.approx(np.repeat(crops[:, 0, 0, :1], 3, axis=1)) and sigma.shape == (count, 3)
+    assert set(given) == {16, 32, 128, 256, 64}
+
+
 @pytest.mark.parametrize("shape", [(3, 9, 203), (2, 16, 16), (1, 1, 2), (2, 1, 1)])
 def test_medians_are_those_of_numpy(shape):
     images = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)

@@ -6,6 +6,7 @@ import pandas as pd
 from defocus3d.fcn import LOG_SIGMA_LIMITS
 
 CROP_PX = 48  # side of a crop: the core and most rings of a bead at the ends of the usual range
+FEWEST_CROPS = 16  # that the network is given at a time
 REACH_UM = 0.3  # it learns to place beads within this distance of what the FCN says
 
 
@@ -45,5 +46,13 @@ def read(network, crop_batch: np.ndarray, batch: int = 256) -> tuple[np.ndarray,
     """
     if len(crop_batch) == 0:
         return np.empty((0, 3)), np.empty((0, 3))
-    out = np.concatenate([np.asarray(network(crop_batch[k : k + batch])) for k in range(0, len(crop_batch), batch)]).astype(float)
+    parts = [crop_batch[k : k + batch] for k in range(0, len(crop_batch), batch)]
+    out = np.concatenate([np.asarray(network(filled_up(part)))[: len(part)] for part in parts]).astype(float)
     return out[:, :3], np.exp(np.clip(out[:, 3:], *LOG_SIGMA_LIMITS))
+
+
+def filled_up(crop_batch: np.ndarray) -> np.ndarray:
+    """`crop_batch` with zeros up to 16, 32, 64 ... crops: each number of crops that is new costs 20 ms and 2 MB, for good."""
+    count = len(crop_batch)
+    size = max(FEWEST_CROPS, 1 << (count - 1).bit_length())
+    return np.concatenate([crop_batch, np.zeros((size - count, *crop_batch.shape[1:]), crop_batch.dtype)])
