@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 CONTEXT_PROBABILITY = 0.2  # detections from here on are shown to the CNN as neighbours, as in its training, and start the fit
 UNCERTAIN_UM = (0.3, 0.3, 0.6)  # localizations less certain than this in x, y, z are flagged
+UNKNOWN_UM = 10.0  # larger uncertainties, as of beads at the end of the measured heights, are told as this: nothing is known
 MISFIT = 2.0  # mean squared residual over variance from which the PSF does not explain the image
 LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
 LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be right
@@ -238,7 +239,8 @@ class Localizer:
         flag |= np.where(table["misfit"] > MISFIT, Flag.MISFIT, 0)
         flag |= np.where(table["weak"], Flag.WEAK, 0)
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
-        return tables.conform(table.assign(flag=flag.astype(int)), tables.LOCALIZATION_COLUMNS)
+        table = table.assign(flag=flag.astype(int), **table[SIGMAS].clip(upper=UNKNOWN_UM))
+        return tables.conform(table, tables.LOCALIZATION_COLUMNS)
 
     def untrained(self, photons: np.ndarray, levels_e: list[float]) -> list[str]:
         """In what a movie differs from what the networks were trained for; one sentence each.
