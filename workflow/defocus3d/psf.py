@@ -83,7 +83,7 @@ class PSF:
     def image(self, x_um, y_um, z_um, shape, photons=1.0) -> np.ndarray:
         """Photoelectrons per pixel, shape `shape`, of beads at `x_um`, `y_um`, `z_um` (scalars or arrays of one length)."""
         image = np.zeros(shape)
-        x, y, z, n = (np.atleast_1d(np.asarray(a, float)) for a in np.broadcast_arrays(x_um, y_um, z_um, photons))
+        x, y, z, n = (np.array(a, float, ndmin=1) for a in np.broadcast_arrays(x_um, y_um, z_um, photons))
         render(image, self.coefficients, x / self.pixel_size_um, y / self.pixel_size_um, *self.knots_of(z), n)
         return image
 
