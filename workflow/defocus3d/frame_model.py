@@ -219,7 +219,7 @@ class FrameModel:
         _, residual = self._weighted(state)
         gradient = normal_equations.own_gradient(*state.pictures, self._scales(state), state.corners, state.reach, residual)
         gradient += self._prior(state.beads)[1]
-        return (gradient * np.linalg.solve(regular(information), gradient[..., None])[..., 0]).sum(axis=1) / 2
+        return (gradient * np.linalg.solve(invertible(information), gradient[..., None])[..., 0]).sum(axis=1) / 2
 
     def _weighted(self, state: State):
         """Weight of the pixels, and residual times weight, float32."""
@@ -255,14 +255,20 @@ def new_beads(places_um, photons) -> np.ndarray:
     return beads
 
 
-def regular(information: np.ndarray) -> np.ndarray:
+def blocks_of_beads(matrix: np.ndarray, count: int) -> np.ndarray:
+    """Diagonal blocks of `matrix`, whose rows and columns are the parameters of `count` beads, then others: (count, `PARAMETERS`, `PARAMETERS`)."""
+    own = PARAMETERS * np.arange(count)[:, None] + np.arange(PARAMETERS)
+    return matrix[own[:, :, None], own[:, None, :]]
+
+
+def invertible(information: np.ndarray) -> np.ndarray:
     """`information` on each of beads on its own, (beads, `PARAMETERS`, `PARAMETERS`), made invertible: nothing is known of unseen ones."""
     return information * (1 + LEAST_DAMPING * np.eye(PARAMETERS)) + 1e-9 * np.eye(PARAMETERS)
 
 
 def damped_solution(information: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
-    """Solution (p,) for `information` (p, p), symmetric with ones (or zeros) on its diagonal, and `damping` on top of these; see `_regular`."""
-    return _regular(lambda more: normal_equations.solution(information, right, more), damping)
+    """Solution (p,) for `information` (p, p), symmetric with ones (or zeros) on its diagonal, and `damping` on top of these; see `_damped_enough`."""
+    return _damped_enough(lambda more: normal_equations.solution(information, right, more), damping)
 
 
 def damped_inverse(information: np.ndarray, damping: float) -> np.ndarray:
@@ -276,11 +282,11 @@ def damped_inverse(information: np.ndarray, damping: float) -> np.ndarray:
             raise np.linalg.LinAlgError
         return factor
 
-    upper = np.triu(dpotri(_regular(upper_factor, damping))[0])
+    upper = np.triu(dpotri(_damped_enough(upper_factor, damping))[0])
     return upper + np.triu(upper, 1).T
 
 
-def _regular(solve: Callable[[float], np.ndarray], damping: float) -> np.ndarray:
+def _damped_enough(solve: Callable[[float], np.ndarray], damping: float) -> np.ndarray:
     """What `solve` gives for `damping`, or for a little more.
 
     Two beads that came to lie at one place make the information singular, and rounding then a little worse: more is put on top until it
@@ -311,8 +317,7 @@ def climb(model: FrameModel, state: State, move: bool, steps: int, beat: float =
         if not len(gradient):
             return state
         if own is not None:
-            first = PARAMETERS * np.arange(len(which))[:, None] + np.arange(PARAMETERS)
-            own[which] = information[first[:, :, None], first[:, None, :]]  # the diagonal blocks
+            own[which] = blocks_of_beads(information, len(which))
         scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
         information /= np.outer(scale, scale)  # so that one damping fits brightness and place alike
         for _ in range(4):

@@ -5,7 +5,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from defocus3d.camera import Camera
-from defocus3d.frame_model import CONVERGED, GRID_PX, LEAST_DAMPING, NEARLY, PARAMETERS, PHOTONS, FrameModel, State, Z, climb, damped_inverse, new_beads, regular
+from defocus3d.frame_model import (
+    CONVERGED,
+    GRID_PX,
+    LEAST_DAMPING,
+    NEARLY,
+    PHOTONS,
+    FrameModel,
+    State,
+    Z,
+    blocks_of_beads,
+    climb,
+    damped_inverse,
+    invertible,
+    new_beads,
+)
 from defocus3d.matched_filter import Bank, bayes_factor, heights, pairs, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF
@@ -311,16 +325,13 @@ def _around(model: FrameModel, state: State, bead: int, near_um=NEAR_UM, level=F
 
 def _covariances(model: FrameModel, state: State) -> np.ndarray:
     """Covariance of the parameters of each bead, (beads, `PARAMETERS`, `PARAMETERS`), from the information on all beads and the background."""
-    information, _ = model.normal_equations(state)
-    inverse, count = _inverse(information), len(state.beads)
-    first = PARAMETERS * np.arange(count)[:, None] + np.arange(PARAMETERS)
-    return inverse[first[:, :, None], first[:, None, :]]
+    return blocks_of_beads(_inverse(model.normal_equations(state)[0]), len(state.beads))
 
 
 def _covariances_apart(model: FrameModel, state: State) -> np.ndarray:
     """Nearly `_covariances`, in a third of the time: a bead's brightness is known together with those of all, but its place on its own."""
     information = model.own_information(state)
-    apart = np.linalg.inv(regular(information))
+    apart = np.linalg.inv(invertible(information))
     together = np.diag(_inverse(model.light_equations(state)[0]))[: len(state.beads)]
     shared = np.sqrt(np.maximum(together * information[:, PHOTONS, PHOTONS], 1.0))  # with neighbours and the background
     apart[:, PHOTONS] *= shared[:, None]
