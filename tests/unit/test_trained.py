@@ -263,3 +263,13 @@ def test_the_folder_that_they_go_to_is_refused(folder):
     shutil.move(networks(folder), folder.path / "results" / "optics" / "water")
     folder.stacks({**ROW, "trained": "results/optics/water"})
     refused(folder, "line 2 (water), column trained: results/optics/water is where the networks would be copied to")
+
+
+def test_a_calibration_by_what_this_version_does_not_know_is_refused(folder):
+    file = networks(folder) / "calibration.json"
+    told = json.loads(file.read_text())
+    for known in ("motion", "blur"):
+        file.write_text(json.dumps(told | {"sigma_scale": {"refined": {"nodes": {known: [0.0, 1.0]}, "weights": []}}}))
+        if known == "motion":
+            folder.check()
+    refused(folder, "elsewhere/water/calibration.json: is a network of another version of defocus3d; train anew with this one")

@@ -31,7 +31,7 @@ STANDARD = ("", "ai.onnx")  # domains of operators
 
 
 class OtherVersionError(InputError):
-    """A sound network that gives other numbers than this version reads."""
+    """A sound network that gives other numbers than this version reads, or a calibration by what it does not know."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,17 @@ def _psf(path: Path) -> dict:
 
 
 def _calibration(path: Path) -> dict:
+    from defocus3d.sigma_scale import NODES  # here, since every job that reads the sheets imports this module
+
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
+        known = {name for scale in told.get("sigma_scale", {}).values() for name in scale["nodes"]}
         told = {"pixel_size_um": float(told["pixel_size_um"]), "axial_range_um": [float(z) for z in told["axial_range_um"]],
                 "refine": {"mle": "mle", "none": "none"}[told["refine"]]}  # fmt: skip
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError("is damaged, or no calibration of defocus3d") from None
+    if not known <= set(NODES):
+        raise OtherVersionError
     if len(told["axial_range_um"]) != 2:
         raise InputError("is damaged: its axial_range_um is no range")
     return told
