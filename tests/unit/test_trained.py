@@ -17,8 +17,10 @@ from defocus3d import frames, models, settings, trained
 from defocus3d.camera import Camera
 from defocus3d.card import KEY, Card
 from defocus3d.onnx_graph import to_onnx
+from defocus3d.sigma_scale import STAGES
 
 CARD = Card(0.1, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.06)
+CALIBRATION = {"pixel_size_um": 0.1, "axial_range_um": [-1.0, 1.0], "refine": "mle", "sigma_scale": dict.fromkeys(STAGES, {"nodes": {}, "weights": []})}
 ROW = {"path": None, "z_step_um": None, "trained": "elsewhere/water"}
 
 
@@ -30,7 +32,7 @@ def made(tmp_path_factory) -> Path:
         network.save(folder / f"{name}.keras")
         onnx.save(to_onnx(network, {KEY: CARD.to_text()}), folder / f"{name}.onnx")
     gaussian_psf().save(folder / "psf.npz")
-    (folder / "calibration.json").write_text(json.dumps({"pixel_size_um": 0.1, "axial_range_um": [-1.0, 1.0], "refine": "mle"}))
+    (folder / "calibration.json").write_text(json.dumps(CALIBRATION))
     for name, columns in trained.TABLES.items():
         (folder / name).write_text(",".join(columns) + ",more\n")
     return folder
@@ -119,7 +121,7 @@ def test_files_of_another_training_are_told(folder, name):
     elif name == "psf.npz":
         gaussian_psf((-0.8, 1.0)).save(file)
     else:
-        file.write_text(json.dumps({"pixel_size_um": 0.11, "axial_range_um": [-1.0, 1.0], "refine": "mle"}))
+        file.write_text(json.dumps(CALIBRATION | {"pixel_size_um": 0.11}))
     refused(folder, f"elsewhere/water/{name}: does not belong to fcn.onnx")
 
 
@@ -267,9 +269,9 @@ def test_the_folder_that_they_go_to_is_refused(folder):
 
 def test_a_calibration_by_what_this_version_does_not_know_is_refused(folder):
     file = networks(folder) / "calibration.json"
-    told = json.loads(file.read_text())
-    for known in ("motion", "blur"):
-        file.write_text(json.dumps(told | {"sigma_scale": {"refined": {"nodes": {known: [0.0, 1.0]}, "weights": []}}}))
-        if known == "motion":
-            folder.check()
-    refused(folder, "elsewhere/water/calibration.json: is a network of another version of defocus3d; train anew with this one")
+    scales = {known: dict.fromkeys(STAGES, {"nodes": {known: [0.0, 1.0]}, "weights": []}) for known in ("motion", "blur")}
+    file.write_text(json.dumps(CALIBRATION | {"sigma_scale": scales["motion"]}))
+    folder.check()
+    for other in (scales["blur"], {"networks": scales["motion"]["networks"], "refined": scales["motion"]["quick"]}):
+        file.write_text(json.dumps(CALIBRATION | {"sigma_scale": other}))
+        refused(folder, "elsewhere/water/calibration.json: is a network of another version of defocus3d; train anew with this one")

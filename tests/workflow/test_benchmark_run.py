@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-METHODS = {"networks", "refined", "trackpy", "correlation"}
+METHODS = {"networks", "quick", "thorough", "trackpy", "correlation"}
 
 
 def test_the_tiny_benchmark(untouched):
@@ -12,9 +12,9 @@ def test_the_tiny_benchmark(untouched):
     tables = {name: pd.read_csv(untouched.result(f"benchmark/{name}.csv")) for name in ("accuracy", "detection", "speed", "growth")}
     assert all(set(table["method"]) == METHODS for table in tables.values())
     detection = tables["detection"].set_index(["method", "set"])
-    assert (detection.loc["refined", "n_truth"].loc[["isolated", "crowded", "sparse", "dense", "dim"]] > 0).all()
+    assert (detection.loc["thorough", "n_truth"].loc[["isolated", "crowded", "sparse", "dense", "dim"]] > 0).all()
     # lone bright beads are seen by the fit and by a correlation with the measured PSF, whatever a training of seconds does
-    for method in ("refined", "correlation"):
+    for method in ("thorough", "correlation"):
         lone = detection.loc[(method, "isolated")]
         assert lone["n_matched"] > 0.7 * lone["n_truth"]
     assert (tables["speed"]["peak_mb"] > 50).all() and (tables["growth"]["seconds"] > 0).all()

@@ -18,7 +18,7 @@ from defocus3d.logs import batches
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.scenes import HELD_OUT_GROUP, Scenes, calibration_parts
-from defocus3d.sigma_scale import SigmaScale, circumstances_of
+from defocus3d.sigma_scale import STAGES, SigmaScale, circumstances_of
 
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
 FEWEST_MATCHED = 3  # pairs that a slope needs
@@ -49,27 +49,27 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     inside = truth[truth["z_um"].between(*psf.axial_range_um)].reset_index(drop=True)
     in_motion = inside[inside["frame"] < first].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
-    scales = {"networks": SigmaScale.unknown(), "refined": SigmaScale.unknown()}
-    start = Calibration(0.5, scales, 1.0, Acceptance.UNTRAINED, psf.pixel_size_um, psf.axial_range_um, *ranges, refine)
+    scales = {stage: SigmaScale.unknown() for stage in STAGES}
+    start = Calibration(0.5, scales, 1.0, {}, psf.pixel_size_um, psf.axial_range_um, *ranges, refine)
     localizer = Localizer(*networks, psf, camera, start)
     found = localizer.networks(images[:first], CONTEXT_PROBABILITY)
     threshold = evaluation.best_threshold(truth[truth["frame"] < first], found, psf.axial_range_um)
     localizer = replace(localizer, calibration=replace(start, threshold=threshold))
     area_um2 = localizer.area_um2(images.shape[1:])
     table = _by_movie(images, _moving(localizer, blur_um), Localizer.locate, repeat(None), "calibration, networks")
-    scales = {**scales, "networks": _scale(inside, table, area_um2, blur_um)}
-    localizer = replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales))
-    if refine == "mle":
+    calibration = localizer.calibration
+    calibration.sigma_scale["networks"] = _scale(inside, table, area_um2, blur_um)
+    for search in ("quick", "thorough") if refine == "mle" else ():
+        localizer = replace(localizer, search=search)
         moving = _moving(localizer, blur_um)
-        table = _by_movie(images, moving, Localizer.fitted, _populations(images, moving), "calibration, refined")
+        table = _by_movie(images, moving, Localizer.fitted, _populations(images, moving), f"calibration, {search} search")
         reported = table[table["z_um"].between(*psf.axial_range_um) & (table["frame"] < first)].reset_index(drop=True)
         right = np.isin(np.arange(len(reported)), evaluation.match(in_motion, reported)[1])
-        weights = Acceptance.learn(reported, right, psf.axial_range_um).weights
-        calibration = replace(localizer.calibration, acceptance=weights, other_weight=evaluation.other_weight(in_motion, reported))
+        calibration.acceptance[search] = Acceptance.learn(reported, right, psf.axial_range_um).weights
+        if search == "thorough":
+            calibration = replace(calibration, other_weight=evaluation.other_weight(in_motion, reported))
         localizer = replace(localizer, calibration=calibration)
-        refined = localizer.judged(table, images.shape[1:])
-        scales = {**scales, "refined": _scale(inside, refined, area_um2, blur_um)}
-        localizer = replace(localizer, calibration=replace(calibration, sigma_scale=scales))
+        calibration.sigma_scale[search] = _scale(inside, localizer.judged(table, images.shape[1:]), area_um2, blur_um)
     return localizer, np.arange(second, len(scenes))
 
 

@@ -39,7 +39,8 @@ class Album:
         How many states show what is in a slot; one that nobody holds is free.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, psf: PSF):
+        size = 2 * psf.radius_px + 1
         self.pictures, self.holders = np.empty((0, PARAMETERS, size, size), np.float32), np.zeros(0, np.int64)
 
     def free(self, count: int) -> np.ndarray:
@@ -104,7 +105,7 @@ class FrameModel:
         self.known = known
         self._extra = camera.read_noise_e**2 / camera.excess_noise
         self._data = np.maximum(self.image + self._extra, 0.0).ravel()
-        self.album = album or Album(2 * psf.radius_px + 1)
+        self.album = album or Album(psf)
         rows, columns = self.image.shape
         per_side = [max(2, int(np.ceil(n / GRID_PX)) + 1) if known is None else 2 * level for n in (rows, columns)]
         self.nodes = tuple(per_side)

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from defocus3d import cnn, fcn, files, population, tables
 from defocus3d.acceptance import Acceptance
 from defocus3d.camera import Camera
+from defocus3d.frame_model import Album
 from defocus3d.logs import batches
 from defocus3d.matched_filter import Bank
 from defocus3d.network import Network
@@ -54,12 +55,12 @@ class Calibration:
     threshold : float
         Probability of the FCN from which a detection counts where the networks work alone.
     sigma_scale : dict
-        For "networks" and "refined": the `SigmaScale` whose factors on the stated uncertainties make 68 % of errors lie within one.
+        For each of `sigma_scale.STAGES`: the `SigmaScale` whose factors on the stated uncertainties make 68 % of errors lie within one.
     other_weight : float
         What a difference in log-likelihood between two heights of a bead is worth, as log odds: less than 1, since beads that the fit
         does not know of mislead it.
-    acceptance : list of float
-        Weights of `acceptance.Acceptance`: how probable it is that a localization of the fit is right.
+    acceptance : dict
+        For each search of the fit, "quick" and "thorough": weights of `acceptance.Acceptance`, how probable it is that a localization is right.
     pixel_size_um, axial_range_um, photons, background_e, density_per_um2
         What the networks were trained for.
     refine : str
@@ -69,7 +70,7 @@ class Calibration:
     threshold: float
     sigma_scale: dict[str, SigmaScale]
     other_weight: float
-    acceptance: list[float]
+    acceptance: dict[str, list[float]]
     pixel_size_um: float
     axial_range_um: tuple[float, float]
     photons: tuple[float, float]
@@ -90,13 +91,18 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Localizer:
-    """The networks of one optics, ready for frames of one camera."""
+    """The networks of one optics, ready for frames of one camera.
+
+    `search` of the fit: "quick", up the likelihood from the networks' answers; or "thorough", which asks of each bead what else it could
+    be, drops improbable ones and looks for missed ones.
+    """
 
     fcn: Network
     cnn: Network
     psf: PSF
     camera: Camera
     calibration: Calibration
+    search: str = "thorough"
 
     @staticmethod
     def load_networks(fcn_path, cnn_path, threads: int = 1) -> tuple[Network, Network]:
@@ -143,11 +149,11 @@ class Localizer:
         images_e, found = images_e[chosen], found[found["frame"].isin(chosen)]
         found = found.assign(frame=np.searchsorted(chosen, found["frame"]))
         volume = images_e.size * self.psf.pixel_size_um**2 * np.diff(known.axial_range_um).item()
-        for how in [{}] + POPULATION_ROUNDS * [{"bank": self.bank}]:
-            fits = self._fits(found, images_e, threads, population=beads if how else None, **how)
+        for informed in [False] + POPULATION_ROUNDS * [True]:
+            fits = self._fits(found, images_e, threads, **(self._how(beads) if informed else {}))
             table = self._table(fits, found)
             table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < MISFIT)]
-            if how:
+            if informed:
                 table = table[table["log_odds"] > CERTAIN]
             beads = population.measure(table["own_photons"], table["own_sigma"], volume, beads)
         return beads
@@ -168,13 +174,13 @@ class Localizer:
         found = self.networks(images_e, min(CONTEXT_PROBABILITY, self.calibration.threshold))
         # the more probable first: of a bead that was proposed twice, the fit keeps the first
         found = found.sort_values(["frame", "probability"], ascending=[True, False], kind="stable", ignore_index=True)
-        return self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
+        return self._table(self._fits(found, images_e, threads, **self._how(beads)), found)
 
     def judged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
         """Localizations of what `fitted` gives for images of `shape` (rows, columns), with calibrated uncertainties and probabilities."""
         known = self.calibration
-        probability = Acceptance(known.acceptance).probability(table, known.axial_range_um)
-        table = self._scaled(table, "refined", shape)
+        probability = Acceptance(known.acceptance[self.search]).probability(table, known.axial_range_um)
+        table = self._scaled(table, self.search, shape)
         table = table.assign(other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
         return self._flagged(table.assign(weak=probability < LEAST_PROBABILITY), shape)
 
@@ -197,6 +203,10 @@ class Localizer:
         """Area of an image of `shape` (rows, columns)."""
         return float(np.prod(shape)) * self.psf.pixel_size_um**2
 
+    def _how(self, beads: Population) -> dict:
+        """How the fit of a frame searches, as keywords of `fit_frame`."""
+        return {"population": beads} | ({"bank": self.bank} if self.search == "thorough" else {})
+
     def _fits(self, found: pd.DataFrame, images_e: np.ndarray, threads: int, **how) -> list:
         """The fit of each image, from where the networks found beads."""
         low, high = self.psf.z_range_um
@@ -204,8 +214,13 @@ class Localizer:
         places = found[["x_um", "y_um", "z_um"]].to_numpy(copy=True)
         places[:, 2] = np.clip(places[:, 2], low, high)
 
+        albums = [Album(self.psf) for _ in range(threads)]  # memory for one frame after the other
+
         def fit(k):
-            return fit_frame(images_e[k], places[rows.get(k, [])], self.psf, self.camera, **how)
+            album = albums.pop()
+            fitted = fit_frame(images_e[k], places[rows.get(k, [])], self.psf, self.camera, album=album, **how)
+            albums.append(album)
+            return fitted
 
         # compiled code releases the interpreter's lock; threads of its linear algebra would only be in the way
         with threadpool_limits(1, user_api="blas"), _quick_switches(), ThreadPoolExecutor(threads) as pool:
@@ -295,7 +310,7 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
     acquisition : dict
         Row of the sheet; `axial_scale` multiplies z and its uncertainty.
     settings : dict
-        `refine`, `batch_frames`.
+        `refine`, `batch_frames`. How the fit searches is the localizer's.
     take : callable
         Is given the localizations of each batch, a DataFrame with `tables.LOCALIZATION_COLUMNS`; nothing here keeps them.
 

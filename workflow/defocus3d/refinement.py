@@ -11,6 +11,7 @@ from defocus3d.frame_model import (
     LEAST_DAMPING,
     NEARLY,
     PHOTONS,
+    Album,
     FrameModel,
     State,
     Z,
@@ -61,7 +62,9 @@ class Fit:
     other: np.ndarray  # (beads, 2): z in µm of the next best height, and how much less likely it is, in log-likelihood; NaN: none
 
 
-def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Population | None = None, move=True, bank: Bank | None = None) -> Fit:
+def fit_frame(
+    image_e, places_um, psf: PSF, camera: Camera, population: Population | None = None, move=True, bank: Bank | None = None, album: Album | None = None
+) -> Fit:
     """The most likely beads of a frame.
 
     Parameters
@@ -77,8 +80,10 @@ def fit_frame(image_e, places_um, psf: PSF, camera: Camera, population: Populati
         those of a place leave neighbours and background out.
     bank : Bank, optional
         With it, beads may change to another height, improbable ones are dropped, and light without a bead gets one. Needs `population`.
+    album : frame_model.Album, optional
+        Of another frame's fit with this PSF, done by now: memory that need not be asked for again.
     """
-    model = FrameModel(image_e, psf, camera, population)
+    model = FrameModel(image_e, psf, camera, population, album=album)
     source = np.arange(len(places_um))
     state = model.start(np.asarray(places_um, float).reshape(-1, 3), population.photons if population else 100.0)
     state = climb(model, state, move=False, steps=4, enough=NEARLY if move else CONVERGED)

@@ -151,16 +151,17 @@ def _psf(path: Path) -> dict:
 
 
 def _calibration(path: Path) -> dict:
-    from defocus3d.sigma_scale import NODES  # here, since every job that reads the sheets imports this module
+    from defocus3d.sigma_scale import NODES, STAGES  # here, since every job that reads the sheets imports this module
 
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        known = {name for scale in told.get("sigma_scale", {}).values() for name in scale["nodes"]}
+        scales = told["sigma_scale"]
+        known = {name for scale in scales.values() for name in scale["nodes"]}
         told = {"pixel_size_um": float(told["pixel_size_um"]), "axial_range_um": [float(z) for z in told["axial_range_um"]],
                 "refine": {"mle": "mle", "none": "none"}[told["refine"]]}  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError("is damaged, or no calibration of defocus3d") from None
-    if not known <= set(NODES):
+    if not (known <= set(NODES) and set(scales) == set(STAGES)):
         raise OtherVersionError
     if len(told["axial_range_um"]) != 2:
         raise InputError("is damaged: its axial_range_um is no range")

@@ -7,8 +7,12 @@ SIZE = analysis.config["benchmark"]["size"]
 BENCHMARK_MOVIES = list(sets.data_sets(SIZE))
 BENCHMARK_FILES = ["psf.npz", "beads.csv", "fcn.onnx", "cnn.onnx", "calibration.json"]
 BENCHMARK_TABLES = ["accuracy", "errors", "detection", "coverage", "speed", "growth"]
-REFINE = {"networks": "none", "refined": "mle"}
-METHODS = [*REFINE, "trackpy", "correlation"]
+OURS = {  # settings of `localization`
+    "networks": {"refine": "none", "search": "quick"},
+    "quick": {"refine": "mle", "search": "quick"},
+    "thorough": {"refine": "mle", "search": "thorough"},
+}
+METHODS = [*OURS, "trackpy", "correlation"]
 
 
 rule benchmark_stack:
@@ -96,7 +100,7 @@ rule benchmark_localize:
     log:
         "results/logs/benchmark/{method}.log",
     wildcard_constraints:
-        method="|".join(REFINE),
+        method="|".join(OURS),
     conda:
         "../../envs/localization.yaml"
     threads: lambda wildcards: workflow.cores  # all of them, so that nothing else runs while time is measured
@@ -106,7 +110,7 @@ rule benchmark_localize:
     params:
         code=code_of("scripts/benchmark_localize.py"),
         size=SIZE,
-        refine=lambda wildcards: REFINE[wildcards.method],
+        localization=lambda wildcards: OURS[wildcards.method],
         blur_um={
             name: blur_of(
                 {**simulated.imaging(one.exposure_s), "viscosity_pa_s": None}

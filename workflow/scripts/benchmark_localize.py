@@ -1,4 +1,4 @@
-"""Localize all movies of the benchmark as a user would, with or without refinement, and measure the speed."""
+"""Localize all movies of the benchmark as a user would, by the networks alone or with a search of the fit, and measure the speed."""
 
 from defocus3d.logs import start
 
@@ -19,11 +19,11 @@ from defocus3d.psf import PSF
 networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
 psf, calibration = PSF.load(snakemake.input.psf), Calibration.load(snakemake.input.calibration)
 movies = dict(zip(data_sets(snakemake.params.size), snakemake.input.movies))
-settings = {"refine": snakemake.params.refine, "batch_frames": 16}
+settings = {**snakemake.params.localization, "batch_frames": 16}
 
 
 def locate(name):
-    localizer, parts = Localizer(*networks, psf.blurred(snakemake.params.blur_um[name]), Camera(), calibration), []
+    localizer, parts = Localizer(*networks, psf.blurred(snakemake.params.blur_um[name]), Camera(), calibration, settings["search"]), []
     with open_frames(movies[name], localizer.camera) as frames:
         localize_movie(localizer, frames, {"axial_scale": 1.0}, settings, parts.append, snakemake.threads)
     return pd.concat(parts, ignore_index=True)

@@ -15,7 +15,7 @@ from defocus3d.psf import PSF
 row, settings = snakemake.params.acquisition, snakemake.params.localization
 calibration = Calibration.load(snakemake.input.calibration)
 networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
-localizer = Localizer(*networks, PSF.load(snakemake.input.psf).blurred(snakemake.params.blur_um), Camera.of(row), calibration)
+localizer = Localizer(*networks, PSF.load(snakemake.input.psf).blurred(snakemake.params.blur_um), Camera.of(row), calibration, settings["search"])
 with (
     open_frames(row["path"], localizer.camera) as frames,
     tables.writing(snakemake.output.localizations, tables.LOCALIZATION_COLUMNS) as take,

@@ -12,7 +12,8 @@ from defocus3d.figures import pages, style
 
 # colour, marker and name of each method
 METHODS = {
-    "refined": (style.BLUE, "o", "-", "defocus3d, refined"),
+    "thorough": (style.BLUE, "o", "-", "defocus3d, thorough"),
+    "quick": (style.GREEN, "v", (0, (5, 1)), "defocus3d, quick"),
     "networks": (style.SKY, "s", "--", "defocus3d, networks alone"),
     "correlation": (style.AMBER, "^", "-.", "cross-correlation"),
     "trackpy": (style.PINK, "D", ":", "trackpy with look-up"),
