@@ -316,6 +316,6 @@ def test_the_height_of_a_bead_at_the_end_of_the_measured_ones_is_told_as_unknown
     table = pd.DataFrame({"frame": [0, 0], "x_um": [1.0, 3.0], "y_um": 1.0, "z_um": [0.2, 2.2], "sigma_x_um": 0.01, "sigma_y_um": 0.01,
                           "sigma_z_um": [0.03, 1e9], "probability": 0.9, "photons": 1000.0, "background_e": 20.0, "misfit": 1.0, "weak": False,
                           "other_z_um": np.nan, "other_log_odds": np.nan})  # fmt: skip
-    told = Localizer._flagged(known, table, (48, 64))
+    told = Localizer.flagged(known, table, (48, 64))
     assert told["sigma_z_um"].tolist() == [0.03, 10.0]
     assert told["flag"].tolist() == [0, tables.Flag.OUT_OF_RANGE | tables.Flag.UNCERTAIN]

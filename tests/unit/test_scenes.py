@@ -1,10 +1,22 @@
 """Training scenes: what is in them, and that the same seed gives the same."""
 
+import itertools
+
 import numpy as np
 import pytest
 from optics import gaussian_psf
 
-from defocus3d.scenes import HELD_OUT_GROUP, Scenes, brownian_paths, calibration_parts, draw_scenes, held_out_blur
+from defocus3d.scenes import (
+    DISTRACTORS,
+    HELD_OUT_GROUP,
+    SPREAD,
+    Scenes,
+    brownian_paths,
+    calibration_parts,
+    draw_conditions,
+    draw_scenes,
+    held_out_blur,
+)
 
 RANGES = {"density_per_um2": (0.02, 0.2), "photons": (1000, 5000), "background_e": (10, 40)}
 
@@ -27,14 +39,26 @@ def test_scenes_of_a_group_have_their_conditions_in_common():
 
 
 def test_some_of_the_held_out_scenes_that_calibrate_are_at_rest():
-    assert calibration_parts(400) == (160, 240) and calibration_parts(2) == (1, 1) and calibration_parts(16) == (8, 8)
+    assert calibration_parts(400) == (128, 256) and calibration_parts(2) == (1, 1) and calibration_parts(16) == (8, 8)
     blur = held_out_blur(80, 0.06)
-    assert calibration_parts(80) == (32, 48) and blur.shape == (80, 2)
-    assert (blur[:32] == 0.06).all() and (blur[32:48] == 0.0).all() and (blur[48:] == 0.06).all()
+    assert calibration_parts(80) == (24, 48) and blur.shape == (80, 2)
+    assert (blur[:24] == 0.06).all() and (blur[24:48] == 0.0).all() and (blur[48:] == 0.06).all()
     scenes = draw_scenes(gaussian_psf(), (-1.0, 1.0), 40, 64, **RANGES, blur_um=held_out_blur(40, 0.06), seed=1, group=HELD_OUT_GROUP)
     assert scenes.blur_um.tolist() == held_out_blur(40, 0.06)[:, 0].tolist()
     drawn = draw(blur=(0.01, 0.05)).blur_um
     assert 0.01 <= drawn.min() < 0.02 and 0.04 < drawn.max() <= 0.05
+
+
+def test_conditions_lie_evenly_over_all_their_ranges_together():
+    drawn = np.array(draw_conditions(64, (0.01, 0.1), (1000.0, 4000.0), (10.0, 40.0), seed=3))
+    shares = np.concatenate([np.log(drawn[:, :3]), drawn[:, 3:]], axis=1)
+    low, high = np.array([*np.log([(0.01, 0.1), (1000, 4000), (10, 40)]), SPREAD, (0, 1), DISTRACTORS]).T
+    shares = (shares - low) / (high - low)
+    assert all((np.histogram(column, 16, (0, 1))[0] == 4).all() for column in shares.T)
+    for i, j in itertools.combinations(range(6), 2):  # 64 places by chance leave a quarter of these 16 squares with one or none at times
+        assert (np.histogram2d(shares[:, i], shares[:, j], 4, ((0, 1), (0, 1)))[0] >= 2).all()
+    assert draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 3) == draw_conditions(7, (0.01, 0.1), (1000, 4000), (10, 40), 3)[:5]
+    assert draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 4) != draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 3)
 
 
 def test_density_in_range_is_as_drawn():

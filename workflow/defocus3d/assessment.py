@@ -55,10 +55,11 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     found = localizer.networks(images[:first], CONTEXT_PROBABILITY)
     threshold = evaluation.best_threshold(truth[truth["frame"] < first], found, psf.axial_range_um)
     localizer = replace(localizer, calibration=replace(start, threshold=threshold))
-    area_um2 = localizer.area_um2(images.shape[1:])
-    table = _by_movie(images, _moving(localizer, blur_um), Localizer.locate, repeat(None), "calibration, networks")
+    imaged = localizer.area_um2(images.shape[1:]), blur_um, psf.axial_range_um
+    moving = _moving(localizer, blur_um)
+    table = _by_movie(images, moving, lambda one, group, _: one.measured(group), repeat(None), "calibration, networks")
     calibration = localizer.calibration
-    calibration.sigma_scale["networks"] = _scale(inside, table, area_um2, blur_um)
+    calibration.sigma_scale["networks"] = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged)
     for search in ("quick", "thorough") if refine == "mle" else ():
         localizer = replace(localizer, search=search)
         moving = _moving(localizer, blur_um)
@@ -69,7 +70,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
         if search == "thorough":
             calibration = replace(calibration, other_weight=evaluation.other_weight(in_motion, reported))
         localizer = replace(localizer, calibration=calibration)
-        calibration.sigma_scale[search] = _scale(inside, localizer.judged(table, images.shape[1:]), area_um2, blur_um)
+        calibration.sigma_scale[search] = _scale(inside, table, localizer.judged(table, images.shape[1:]), *imaged)
     return localizer, np.arange(second, len(scenes))
 
 
@@ -94,10 +95,10 @@ def _by_movie(images, localizers: list[Localizer], locate, populations: Iterable
     return pd.concat(parts, ignore_index=True)
 
 
-def _scale(truth: pd.DataFrame, found: pd.DataFrame, area_um2: float, blur_um) -> SigmaScale:
-    """What the errors of the good ones of `found`, in images of `area_um2` and `blur_um` (images,), tell of their uncertainties."""
-    around = circumstances_of(found, area_um2, blur_um[found["frame"]])  # of all, since flagged ones are neighbours too
-    good = (found["flag"] == 0).to_numpy()
+def _scale(truth: pd.DataFrame, found: pd.DataFrame, flagged: pd.DataFrame, area_um2: float, blur_um, axial_range_um) -> SigmaScale:
+    """What errors tell of the uncertainties of `found`, in images of `area_um2` and `blur_um` (images,); `flagged`: the same, judged."""
+    around = circumstances_of(found, area_um2, blur_um[found["frame"]], axial_range_um)  # of all, since flagged ones are neighbours too
+    good = (flagged["flag"] == 0).to_numpy()
     found, around = found[good].reset_index(drop=True), around[good]
     i, j = evaluation.match(truth, found)
     places = [f"{axis}_um" for axis in AXES]

@@ -166,7 +166,7 @@ class Localizer:
         """
         shape = images_e.shape[1:]
         if beads is None:
-            return self._flagged(self.measured(images_e, threads), shape)
+            return self.flagged(self.measured(images_e, threads), shape)
         return self.judged(self.fitted(images_e, beads, threads), shape)
 
     def fitted(self, images_e: np.ndarray, beads: Population, threads: int = 2) -> pd.DataFrame:
@@ -182,7 +182,7 @@ class Localizer:
         probability = Acceptance(known.acceptance[self.search]).probability(table, known.axial_range_um)
         table = self._scaled(table, self.search, shape)
         table = table.assign(other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
-        return self._flagged(table.assign(weak=probability < LEAST_PROBABILITY), shape)
+        return self.flagged(table.assign(weak=probability < LEAST_PROBABILITY), shape)
 
     def measured(self, images_e: np.ndarray, threads: int = 2) -> pd.DataFrame:
         """The networks' answers with brightness, background and goodness of fit, without flags."""
@@ -196,7 +196,8 @@ class Localizer:
 
     def _scaled(self, table: pd.DataFrame, stage: str, shape) -> pd.DataFrame:
         """`table` of images of `shape` (rows, columns) with calibrated uncertainties."""
-        factors = self.calibration.sigma_scale[stage].factors(circumstances_of(table, self.area_um2(shape), self.psf.blur_um))
+        around = circumstances_of(table, self.area_um2(shape), self.psf.blur_um, self.calibration.axial_range_um)
+        factors = self.calibration.sigma_scale[stage].factors(around)
         return table.assign(**table[SIGMAS] * factors)
 
     def area_um2(self, shape) -> float:
@@ -242,7 +243,7 @@ class Localizer:
         frame = np.repeat(np.arange(len(fits)), [len(fit.photons) for fit in fits])
         return pd.DataFrame({"frame": frame, **joined, "network": np.concatenate(network)})
 
-    def _flagged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
+    def flagged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
         """Localizations of a table of images of `shape` (rows, columns), with `flag` set."""
         pixel = self.psf.pixel_size_um
         inside = table["z_um"].between(*self.calibration.axial_range_um)

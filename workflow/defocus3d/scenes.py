@@ -2,9 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import qmc
 
 from defocus3d.files import whole
 from defocus3d.psf import PSF
@@ -13,8 +15,9 @@ DISTRACTOR_REACH = 4.0  # beads lie up to this many half-ranges from the middle 
 LATERAL_MARGIN_UM = 3.0  # and this far outside the scene: their rings reach in
 BEYOND_UM = 0.6  # from this far beyond the axial range on, beads are drawn at rest
 HELD_OUT_GROUP = 8  # held-out scenes that belong together, from which the brightness of their beads is told
-CALIBRATION_SHARE, REST_SHARE = 0.4, 0.2  # of the held-out scenes: those that calibrate, and those at rest that do so for uncertainties
+CALIBRATION_SHARE, REST_SHARE = 0.32, 0.32  # of the held-out scenes: those that calibrate, and those at rest that do so for uncertainties
 PATH_POINTS = 4  # places of a moving bead within an exposure
+SPREAD = 0.02, 0.4  # least and most scatter of the logarithm of the brightness of a scene's beads
 DISTRACTORS = 0.0, 1.5  # least and most of their density in depth, relative to that of the beads in range
 
 
@@ -78,28 +81,30 @@ def draw_scenes(
         Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one; of all
         scenes, or of each.
     seed : int
-        Scene k depends on `seed`, `group` and k alone.
+        Scene k depends on `seed`, `group`, k and the logarithm to base 2 of the number of groups, rounded up, alone.
     group : int
         So many successive scenes have density, brightness, background and blur in common, like the frames of a movie.
     """
-    settings = (psf, axial_range_um, size_px, density_per_um2, photons, background_e)
+    conditions = draw_conditions(-(-count // group), density_per_um2, photons, background_e, seed)
     blurs = np.broadcast_to(blur_um, (count, 2))
     psf.coefficients  # computed once, before the threads ask for it
 
     def draw(k):
-        return draw_scene(*settings, blurs[k], np.random.default_rng([seed, 0, k // group]), np.random.default_rng([seed, 1, k]))
+        common = conditions[k // group]
+        common = common._replace(blur=blurs[k, 0] + common.blur * (blurs[k, 1] - blurs[k, 0]))
+        return *draw_scene(psf, axial_range_um, size_px, common, np.random.default_rng([seed, 1, k])), common
 
     with ThreadPoolExecutor(2) as pool:  # the renderer releases the interpreter's lock
         drawn = list(pool.map(draw, range(count)))
     beads = pd.concat([d[1].assign(scene=k) for k, d in enumerate(drawn)], ignore_index=True)
-    return Scenes(np.stack([d[0] for d in drawn]), beads, *(np.array(v) for v in zip(*(d[2] for d in drawn))),
+    return Scenes(np.stack([d[0] for d in drawn]), beads, *(np.array([getattr(d[2], what) for d in drawn]) for what in ("background", "density", "photons", "blur")),
                   psf.pixel_size_um, tuple(axial_range_um))  # fmt: skip
 
 
 def calibration_parts(count: int) -> tuple[int, int]:
     """Of `count` held-out scenes, where the first part ends, whose beads move and which calibrates, and where the second does, at rest."""
     first = min(max(1, round(CALIBRATION_SHARE * count / HELD_OUT_GROUP)) * HELD_OUT_GROUP, count - 1)
-    return first, min(first + round(REST_SHARE * count / HELD_OUT_GROUP) * HELD_OUT_GROUP, count - 1)
+    return first, min(first + int(REST_SHARE * count / HELD_OUT_GROUP) * HELD_OUT_GROUP, count - 1)
 
 
 def held_out_blur(count: int, blur_um: float) -> np.ndarray:
@@ -111,15 +116,39 @@ def held_out_blur(count: int, blur_um: float) -> np.ndarray:
     return np.where((scene >= first) & (scene < second), 0.0, blur_um)[:, None].repeat(2, axis=1)
 
 
-def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, background_e, blur_um, conditions, rng):
-    """One scene: image (float16), table of beads, and (background, density, brightness, blur) as drawn.
+class Conditions(NamedTuple):
+    """What scenes of a group have in common.
 
-    `conditions` and `rng` are generators of random numbers: of what scenes have in common, and of the beads.
+    Beads in range per µm², their typical brightness and its scatter in the logarithm, the background, motion blur in µm, and the density in
+    depth of beads beyond the range, relative to that of those within.
     """
+
+    density: float
+    photons: float
+    background: float
+    spread: float
+    blur: float
+    distractors: float
+
+
+def draw_conditions(count: int, density_per_um2, photons, background_e, seed: int) -> list[Conditions]:
+    """Those of `count` groups, `blur` as a share, 0 to 1, of what is between its least and most.
+
+    Spread evenly over all ranges together, by a scrambled Sobol sequence (Owen 1998, J. Complexity 14, 466): of the few groups that calibrate,
+    chance would leave whole kinds of movies out.
+    """
+    shares = qmc.Sobol(len(Conditions._fields), rng=np.random.default_rng([seed, 0])).random_base2((count - 1).bit_length())[:count]
+    low, high = np.array([*np.log([density_per_um2, photons, background_e]), SPREAD, (0.0, 1.0), DISTRACTORS]).T
+    values = low + shares * (high - low)
+    values[:, :3] = np.exp(values[:, :3])
+    return [Conditions(*row) for row in values.tolist()]
+
+
+def draw_scene(psf: PSF, axial_range_um, size_px, conditions: Conditions, rng) -> tuple[np.ndarray, pd.DataFrame]:
+    """One scene: image (float16) and table of beads, drawn by the generator `rng`."""
     low, high = axial_range_um
     side = size_px * psf.pixel_size_um
-    density, brightness, background = (np.exp(conditions.uniform(*np.log(r))) for r in (density_per_um2, photons, background_e))
-    spread, blur, distractors = conditions.uniform(0.02, 0.4), conditions.uniform(*blur_um), conditions.uniform(*DISTRACTORS)
+    density, brightness, background, spread, blur, distractors = conditions
     area = (side + 2 * LATERAL_MARGIN_UM) ** 2
     within = rng.uniform(low, high, rng.poisson(density * area))
     reach = (DISTRACTOR_REACH - 1) * (high - low) / 2  # of the distractors, on each side of the range
@@ -135,7 +164,7 @@ def draw_scene(psf: PSF, axial_range_um, size_px, density_per_um2, photons, back
     places = np.stack([x, y, z])[:, sharp, None] + blur * brownian_paths(rng, (3, int(sharp.sum())))
     image += psf.image(*places.reshape(3, -1), image.shape, np.repeat(bright[sharp] / PATH_POINTS, PATH_POINTS))
     table = pd.DataFrame({"x_um": x, "y_um": y, "z_um": z, "photons": bright})
-    return np.clip(image, 0.05, 6e4).astype(np.float16), table, (background, density, brightness, blur)
+    return np.clip(image, 0.05, 6e4).astype(np.float16), table
 
 
 def uneven(background_e: float, size_px: int, rng) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How much larger errors are than the bound or the networks state: by height, neighbours, crowding, brightness and motion."""
+"""How much larger errors are than the bound or the networks state: by what is known of a bead, of its neighbours and of its image."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,9 @@ STAGES = ("networks", "quick", "thorough")  # whose uncertainties have factors o
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors can depend on anything
-NODES = {"height": 5, "neighbours": 4, "crowding": 3, "brightness": 3, "motion": 5}  # of piecewise linear dependences; more fit to chance
+NODES = {"height": 5, "neighbours": 4, "crowding": 3, "beyond": 3, "brightness": 3, "motion": 5, "misfit": 3}  # of piecewise linear dependences; more fit to chance
+SPARSE_PER_UM2 = 0.02  # density from which on one more matters less
+MISFIT = 0.5, 4.0  # beyond these, none is better or worse than another
 LIMITS = 0.2, 5.0  # of a factor
 SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
 RIDGE = 10.0  # in errors: weights that few of them support stay small
@@ -59,11 +61,14 @@ class SigmaScale:
         return np.clip(np.exp(_features(circumstances, self.nodes) @ np.array(self.weights)), *LIMITS)
 
 
-def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um) -> pd.DataFrame:
-    """What the factors may depend on, one row a localization of `table` (`frame`, places, uncertainties as stated, `photons`) of images of `area_um2`.
+def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_um) -> pd.DataFrame:
+    """What the factors may depend on, one row a localization of `table` of images of `area_um2`.
+
+    Of the table: `frame`, places, uncertainties as stated, `photons`, `misfit`; all of a frame, those outside of `axial_range_um` too.
 
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
-    crowding : logarithm of 1 + localizations per µm² / 0.02 of the frame. brightness : logarithm of photoelectrons.
+    crowding : logarithm of 1 + localizations per µm² / `SPARSE_PER_UM2` of the frame. beyond : the same of those outside of the axial range, which
+    tell of others farther out that nobody sees. brightness : logarithm of photoelectrons. misfit : logarithm of the goodness of fit.
     motion : logarithm of 1 + `blur_um` (rms displacement within an exposure, of all or of each) over the lateral uncertainty as stated: a
     path that is not known in detail leaves an error that more light does not lower.
     """
@@ -74,10 +79,18 @@ def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um) -> pd.DataFr
     nearness = 1.0 - np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1) / NEIGHBOUR_UM
     for end in pairs.T:
         np.add.at(neighbours, end, nearness)
-    count = table.groupby("frame")["frame"].transform("size").to_numpy() if len(table) else np.zeros(0)
+    outside = ~table["z_um"].between(*axial_range_um)
+    count, beyond = (outside.groupby(table["frame"]).transform(what).to_numpy(float) for what in ("size", "sum"))
     lateral_um = np.sqrt(table["sigma_x_um"] * table["sigma_y_um"]).to_numpy()
-    return pd.DataFrame({"height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": np.log1p(count / area_um2 / 0.02),
-                         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "motion": np.log1p(blur_um / lateral_um)})  # fmt: skip
+    return pd.DataFrame({
+        "height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": _per_area(count, area_um2), "beyond": _per_area(beyond, area_um2),
+        "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "motion": np.log1p(blur_um / lateral_um),
+        "misfit": np.log(np.clip(table["misfit"].to_numpy(), *MISFIT)),
+    })  # fmt: skip
+
+
+def _per_area(count: np.ndarray, area_um2: float) -> np.ndarray:
+    return np.log1p(count / area_um2 / SPARSE_PER_UM2)
 
 
 def _spread(values: np.ndarray, count: int) -> list[float]:
