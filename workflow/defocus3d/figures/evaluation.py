@@ -124,14 +124,6 @@ def _coverage(panel, rows: pd.DataFrame, title: str, missing: str) -> None:
         panel.plot(rows["middle"], rows[f"within_1sigma_{axis}"], **looks)
         panel.plot(rows["middle"], rows[f"within_2sigma_{axis}"], mfc="white", **looks)
     panel.set(xlabel="z (µm)", ylabel="share of the errors", ylim=(0, 1.03))
-    panel.text(
-        0.97,
-        0.05,
-        "filled: within 1 σ\nopen: within 2 σ\ndashed: ideal",
-        transform=panel.transAxes,
-        ha="right",
-        fontsize=8,
-    )
 
 
 def _held_out_error(panel, held_out: pd.DataFrame) -> None:
@@ -186,4 +178,6 @@ def _legend(evaluation: pd.DataFrame, limit: pd.DataFrame | None) -> list:
     if limit is not None and len(limit):
         text = f"bound, {limit['photons'].min():,.0f} to {limit['photons'].max():,.0f} photoelectrons"
         entries.append(Line2D([], [], color="#E4E4E4", lw=7, label=text))
-    return entries
+    entries += [Line2D([], [], color=style.GREY, ls="", marker="o", ms=5, mfc=face, label=f"errors within {sigmas} σ")
+                for sigmas, face in ((1, style.GREY), (2, "white"))]  # fmt: skip
+    return [*entries, Line2D([], [], color=style.INK, ls="--", label="ideal")]
