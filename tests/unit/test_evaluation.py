@@ -66,6 +66,6 @@ def test_a_bead_counts_in_its_own_bin_whatever_was_measured_of_it():
     truth = table((0, 1, 1, 0), (0, 5, 5, 0)).assign(photons=[1900.0, 2100.0])
     found = table((0, 1, 1, 0), (0, 5, 5, 0), (0, 9, 9, 0)).assign(photons=[2200.0, 2200.0, 1500.0])  # and one that is not there
     found = found.assign(sigma_x_um=0.01, sigma_y_um=0.01, sigma_z_um=0.01)
-    low, high = (binned("refined", "photons", "photons", *edges, truth, found, (-1.5, 1.5)) for edges in ((1000, 2000), (2000, 3000)))
+    low, high = (binned("thorough", "photons", "photons", *edges, truth, found, (-1.5, 1.5)) for edges in ((1000, 2000), (2000, 3000)))
     assert (low["recall"], low["precision"], low["jaccard"]) == (1.0, 0.5, 0.5)
     assert (high["recall"], high["precision"], high["jaccard"]) == (1.0, 1.0, 1.0)

@@ -59,7 +59,7 @@ def evaluation_table():
     rows = []
     bins = {"z_um": [-1, 0, 1], "density_per_um2": [0.01, 0.1, 0.3], "photons": [1000, 5000, 20000], "all": [-1, 1]}
     for source in ("scenes", "held_out_beads"):
-        for stage in ("networks", "refined"):
+        for stage in ("networks", "quick", "thorough"):
             for axis, edges in bins.items():
                 for low, high in zip(edges[:-1], edges[1:], strict=True):
                     row = {"source": source, "stage": stage, "axis": axis, "bin_low": low, "bin_high": high, "slope_z": 1.01}

@@ -57,7 +57,7 @@ def test_conditions_lie_evenly_over_all_their_ranges_together():
     assert all((np.histogram(column, 16, (0, 1))[0] == 4).all() for column in shares.T)
     for i, j in itertools.combinations(range(6), 2):  # 64 places by chance leave a quarter of these 16 squares with one or none at times
         assert (np.histogram2d(shares[:, i], shares[:, j], 4, ((0, 1), (0, 1)))[0] >= 2).all()
-    assert draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 3) == draw_conditions(7, (0.01, 0.1), (1000, 4000), (10, 40), 3)[:5]
+    assert draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 3) == draw_conditions(64, (0.01, 0.1), (1000, 4000), (10, 40), 3)[:5]
     assert draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 4) != draw_conditions(5, (0.01, 0.1), (1000, 4000), (10, 40), 3)
 
 

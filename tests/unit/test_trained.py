@@ -20,7 +20,13 @@ from defocus3d.onnx_graph import to_onnx
 from defocus3d.sigma_scale import STAGES
 
 CARD = Card(0.1, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.06)
-CALIBRATION = {"pixel_size_um": 0.1, "axial_range_um": [-1.0, 1.0], "refine": "mle", "sigma_scale": dict.fromkeys(STAGES, {"nodes": {}, "weights": []})}
+CALIBRATION = {
+    "pixel_size_um": 0.1,
+    "axial_range_um": [-1.0, 1.0],
+    "refine": "mle",
+    "acceptance": {"quick": [], "thorough": []},
+    "sigma_scale": dict.fromkeys(STAGES, {"nodes": {}, "weights": []}),
+}
 ROW = {"path": None, "z_step_um": None, "trained": "elsewhere/water"}
 
 
@@ -235,7 +241,7 @@ def test_another_read_noise_is_no_error(folder):
 
 def test_refinement_that_was_not_calibrated_is_refused(folder):
     file = networks(folder) / "calibration.json"
-    file.write_text(file.read_text().replace('"mle"', '"none"'))
+    file.write_text(json.dumps(CALIBRATION | {"refine": "none", "acceptance": {}}))
     refused(folder, "config, key localization.refine: mle, but", "elsewhere/water", "set it to none")
     folder.config = {"localization": {"refine": "none"}}
     folder.check()
@@ -272,6 +278,7 @@ def test_a_calibration_by_what_this_version_does_not_know_is_refused(folder):
     scales = {known: dict.fromkeys(STAGES, {"nodes": {known: [0.0, 1.0]}, "weights": []}) for known in ("motion", "blur")}
     file.write_text(json.dumps(CALIBRATION | {"sigma_scale": scales["motion"]}))
     folder.check()
-    for other in (scales["blur"], {"networks": scales["motion"]["networks"], "refined": scales["motion"]["quick"]}):
-        file.write_text(json.dumps(CALIBRATION | {"sigma_scale": other}))
+    earlier = {"sigma_scale": {"networks": scales["motion"]["networks"], "refined": scales["motion"]["quick"]}}
+    for other in ({"sigma_scale": scales["blur"]}, earlier, {"acceptance": [0.0, 1.0, 0.0, 0.0]}):
+        file.write_text(json.dumps(CALIBRATION | other))
         refused(folder, "elsewhere/water/calibration.json: is a network of another version of defocus3d; train anew with this one")

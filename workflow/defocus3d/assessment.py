@@ -15,13 +15,14 @@ from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES, in_frame, jaccard, pairs_table, row
 from defocus3d.localization import CONTEXT_PROBABILITY, POPULATION_FRAMES, SIGMAS, Calibration, Localizer
 from defocus3d.logs import batches
-from defocus3d.population import Population
+from defocus3d.population import LARGEST_CV, LEAST_CV, Population
 from defocus3d.psf import PSF, crlb
 from defocus3d.scenes import HELD_OUT_GROUP, Scenes, calibration_parts
 from defocus3d.sigma_scale import STAGES, SigmaScale, circumstances_of
 
 Z_BINS, DENSITY_BINS, PHOTON_BINS = 10, 5, 5
 FEWEST_MATCHED = 3  # pairs that a slope needs
+FEWEST_ALIKE = 3  # beads of a stack that tell how bright its others are
 
 
 def _noisy(scenes: Scenes, which, camera: Camera, seed: int) -> np.ndarray:
@@ -58,20 +59,25 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     imaged = localizer.area_um2(images.shape[1:]), blur_um, psf.axial_range_um
     moving = _moving(localizer, blur_um)
     table = _by_movie(images, moving, lambda one, group, _: one.measured(group), repeat(None), "calibration, networks")
-    calibration = localizer.calibration
-    calibration.sigma_scale["networks"] = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged)
-    for search in ("quick", "thorough") if refine == "mle" else ():
+    scales["networks"], acceptance = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged), {}
+    for search in _searches(refine):
         localizer = replace(localizer, search=search)
         moving = _moving(localizer, blur_um)
         table = _by_movie(images, moving, Localizer.fitted, _populations(images, moving), f"calibration, {search} search")
         reported = table[table["z_um"].between(*psf.axial_range_um) & (table["frame"] < first)].reset_index(drop=True)
         right = np.isin(np.arange(len(reported)), evaluation.match(in_motion, reported)[1])
-        calibration.acceptance[search] = Acceptance.learn(reported, right, psf.axial_range_um).weights
+        acceptance[search] = Acceptance.learn(reported, right, psf.axial_range_um).weights
+        learned = replace(localizer.calibration, acceptance=acceptance)
         if search == "thorough":
-            calibration = replace(calibration, other_weight=evaluation.other_weight(in_motion, reported))
-        localizer = replace(localizer, calibration=calibration)
-        calibration.sigma_scale[search] = _scale(inside, table, localizer.judged(table, images.shape[1:]), *imaged)
-    return localizer, np.arange(second, len(scenes))
+            learned = replace(learned, other_weight=evaluation.other_weight(in_motion, reported))
+        localizer = replace(localizer, calibration=learned)
+        scales[search] = _scale(inside, table, localizer.judged(table, images.shape[1:]), *imaged)
+    return replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales)), np.arange(second, len(scenes))
+
+
+def _searches(refine: str) -> tuple[str, ...]:
+    """Which searches of the fit are judged."""
+    return STAGES[1:] if refine == "mle" else ()
 
 
 def _moving(localizer: Localizer, blur_um) -> list[Localizer]:
@@ -107,18 +113,17 @@ def _scale(truth: pd.DataFrame, found: pd.DataFrame, flagged: pd.DataFrame, area
 
 
 def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed: int) -> list[dict]:
-    """Rows of evaluation.csv on the held-out scenes `which`: all, and over z, density and brightness; networks, then refined."""
+    """Rows of evaluation.csv on the held-out scenes `which`, by stage: all, and over z, density and brightness."""
     images, truth = _noisy(scenes, which, localizer.camera, seed), _truth(scenes, which)
     low, high = localizer.calibration.axial_range_um
     moving = _moving(localizer, scenes.blur_um[which])
     bound = _bounds(moving[0], truth)  # the scenes that judge have one blur
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
-    stages = {"networks": repeat(None)}
-    if refine == "mle":
-        stages["refined"] = _populations(images, moving)
-    for stage, known in stages.items():
-        found = _by_movie(images, moving, Localizer.locate, known, f"evaluation, {stage}")
+    for stage in ("networks", *_searches(refine)):
+        searching = [replace(one, search=stage) for one in moving]
+        known = repeat(None) if stage == "networks" else _populations(images, searching)
+        found = _by_movie(images, searching, Localizer.locate, known, f"evaluation, {stage}")
         found = found[found["flag"] == 0]
         for axis, column, edges in [
             ("all", None, [np.nan, np.nan]), ("z_um", "z_um", np.linspace(low, high, Z_BINS + 1)),
@@ -176,7 +181,7 @@ def assess_beads(localizer: Localizer, stacks: list[Stack], beads: pd.DataFrame,
     truth = pd.concat(places, ignore_index=True)
     if truth.empty:
         return []
-    pairs = [_planes_as_movie(localizer, stack, mine, refine) for stack, mine in zip(stacks, places) if len(mine)]
+    pairs = [_planes_as_movie(localizer, stack, mine, beads, refine) for stack, mine in zip(stacks, places) if len(mine)]
     rows = []
     for stage in pairs[0]:
         together = pd.concat([part[stage] for part in pairs], ignore_index=True)
@@ -200,12 +205,26 @@ def _stage_positions(stack: Stack, beads: pd.DataFrame, axial_range_um) -> pd.Da
     return truth[truth["z_um"].between(*axial_range_um)].reset_index(drop=True)
 
 
-def _planes_as_movie(localizer: Localizer, stack: Stack, truth: pd.DataFrame, refine: str) -> dict[str, pd.DataFrame]:
-    """Pairs (see `pairs_table`) of `truth` and what is found in the planes of a stack, by stage: networks, then refined."""
-    local = replace(localizer, camera=stack.camera)
-    stages = {"networks": None}
-    if refine == "mle":
-        stages["refined"] = local.population(stack.images[:: max(1, len(stack.images) // POPULATION_FRAMES)])
+def like_the_others(known: Population, beads: pd.DataFrame, stack: str) -> Population:
+    """`known` with the brightness of those `beads` (beads.csv) of a stack that made the PSF, where they are enough to tell it.
+
+    Planes of a stack show the same few beads again and again: what is measured in them, as if each were another, is too sure of itself.
+    """
+    photons = beads.loc[(beads["stack"] == stack) & (beads["role"] == "psf"), "photons"].astype(float)
+    if len(photons) < FEWEST_ALIKE:
+        return known
+    spread = photons.std() * np.sqrt(1.0 + 1.0 / len(photons)) / photons.mean()  # of one more bead about the mean of these
+    return replace(known, photons=float(photons.mean()), photons_cv=float(np.clip(spread, LEAST_CV, LARGEST_CV)))
+
+
+def _planes_as_movie(localizer: Localizer, stack: Stack, truth: pd.DataFrame, beads: pd.DataFrame, refine: str) -> dict[str, pd.DataFrame]:
+    """Pairs (see `pairs_table`) of `truth` and what is found in the planes of a stack, by stage."""
     low, high = localizer.calibration.axial_range_um
-    found = {stage: local.locate(stack.images, known) for stage, known in stages.items()}
+    found = {}
+    for stage in ("networks", *_searches(refine)):
+        local, known = replace(localizer, camera=stack.camera, search=stage), None
+        if stage != "networks":
+            measured = local.population(stack.images[:: max(1, len(stack.images) // POPULATION_FRAMES)])
+            known = like_the_others(measured, beads, stack.name)
+        found[stage] = local.locate(stack.images, known)
     return {stage: pairs_table(truth, table[table["flag"] == 0], axial_um=high - low) for stage, table in found.items()}

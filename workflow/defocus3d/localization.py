@@ -131,14 +131,14 @@ class Localizer:
         return found.assign(**dict(zip([*LATERAL, "z_um"], place.T)), **dict(zip(SIGMAS, sigma.T)))
 
     @cached_property
-    def bank(self) -> Bank:
-        """Matched filters of the PSF."""
-        return Bank.of(self.psf)
+    def bank(self) -> Bank | None:
+        """Matched filters of the PSF, which the thorough search looks for beads with."""
+        return Bank.of(self.psf) if self.search == "thorough" else None
 
     def population(self, images_e: np.ndarray, threads: int = 2) -> Population:
         """What the images of a movie (n, rows, columns) tell of its beads.
 
-        First from the networks' finds, each measured on its own; then from the fits under what is known by then, which untangle crowds.
+        First from the networks' finds, fitted together; then from fits under what is known by then, which untangle crowds.
         Of many beads an image, fewer images do.
         """
         known = self.calibration
@@ -150,7 +150,7 @@ class Localizer:
         found = found.assign(frame=np.searchsorted(chosen, found["frame"]))
         volume = images_e.size * self.psf.pixel_size_um**2 * np.diff(known.axial_range_um).item()
         for informed in [False] + POPULATION_ROUNDS * [True]:
-            fits = self._fits(found, images_e, threads, **(self._how(beads) if informed else {}))
+            fits = self._fits(found, images_e, threads, **({"population": beads, "bank": self.bank} if informed else {}))
             table = self._table(fits, found)
             table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < MISFIT)]
             if informed:
@@ -174,7 +174,7 @@ class Localizer:
         found = self.networks(images_e, min(CONTEXT_PROBABILITY, self.calibration.threshold))
         # the more probable first: of a bead that was proposed twice, the fit keeps the first
         found = found.sort_values(["frame", "probability"], ascending=[True, False], kind="stable", ignore_index=True)
-        return self._table(self._fits(found, images_e, threads, **self._how(beads)), found)
+        return self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
 
     def judged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
         """Localizations of what `fitted` gives for images of `shape` (rows, columns), with calibrated uncertainties and probabilities."""
@@ -204,10 +204,6 @@ class Localizer:
         """Area of an image of `shape` (rows, columns)."""
         return float(np.prod(shape)) * self.psf.pixel_size_um**2
 
-    def _how(self, beads: Population) -> dict:
-        """How the fit of a frame searches, as keywords of `fit_frame`."""
-        return {"population": beads} | ({"bank": self.bank} if self.search == "thorough" else {})
-
     def _fits(self, found: pd.DataFrame, images_e: np.ndarray, threads: int, **how) -> list:
         """The fit of each image, from where the networks found beads."""
         low, high = self.psf.z_range_um
@@ -219,9 +215,10 @@ class Localizer:
 
         def fit(k):
             album = albums.pop()
-            fitted = fit_frame(images_e[k], places[rows.get(k, [])], self.psf, self.camera, album=album, **how)
-            albums.append(album)
-            return fitted
+            try:
+                return fit_frame(images_e[k], places[rows.get(k, [])], self.psf, self.camera, album=album, **how)
+            finally:
+                albums.append(album)
 
         # compiled code releases the interpreter's lock; threads of its linear algebra would only be in the way
         with threadpool_limits(1, user_api="blas"), _quick_switches(), ThreadPoolExecutor(threads) as pool:

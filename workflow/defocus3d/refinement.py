@@ -74,7 +74,7 @@ def fit_frame(
     places_um : array (beads, 3)
         x, y, z to start from.
     population : Population, optional
-        Prior of the brightness.
+        Prior of the brightness. With it, beads that were proposed twice become one.
     move : bool
         Fit the places too; else brightness and background alone; the uncertainties are still those for places that are not known, but
         those of a place leave neighbours and background out.
@@ -88,17 +88,19 @@ def fit_frame(
     state = model.start(np.asarray(places_um, float).reshape(-1, 3), population.photons if population else 100.0)
     state = climb(model, state, move=False, steps=4, enough=NEARLY if move else CONVERGED)
     other = np.full((len(state.beads), 2), np.nan)
-    if move and bank is None:
-        state = climb(model, state, move=True, steps=STEPS)
+    if move and population:
+        state, source = join_halves(model, climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY))
+        other = other[source]
+    if move and bank is not None:
+        state, source, other = _search(model, state, source, bank)
     elif move:
-        state, source, other = _search(model, climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY), source, bank)
+        state = climb(model, state, move=True, steps=STEPS)
     return _judge(model, state, source, other, (_covariances if move else _covariances_apart)(model, state))
 
 
 def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
     """Rounds of trying other explanations, dropping improbable beads and adding missed ones; with `source` and `other` of `Fit`."""
-    state, kept = join_halves(model, state)
-    source, other, before = source[kept], np.full((len(kept), 2), np.nan), None
+    other, before = np.full((len(source), 2), np.nan), None
     for _ in range(ROUNDS):
         tried, other = try_others(model, state, bank, other, _changed(model, state, before))
         before, state = state, climb(model, tried, move=True, steps=4, enough=NEARLY)

@@ -76,14 +76,14 @@ def draw_scenes(
     axial_range_um : (float, float)
         Beads within it are to be found; others, up to four half-ranges away, are distractors.
     density_per_um2, photons, background_e : (float, float)
-        Each scene draws its density of beads in range, its typical brightness and its background log-uniformly from these.
+        Each group has its density of beads in range, its typical brightness and its background from these, evenly in the logarithm.
     blur_um : (float, float), or array (count, 2)
         Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one; of all
         scenes, or of each.
     seed : int
-        Scene k depends on `seed`, `group`, k and the logarithm to base 2 of the number of groups, rounded up, alone.
+        Scene k depends on `seed`, `group` and k alone.
     group : int
-        So many successive scenes have density, brightness, background and blur in common, like the frames of a movie.
+        So many successive scenes have their `Conditions` in common, like the frames of a movie.
     """
     conditions = draw_conditions(-(-count // group), density_per_um2, photons, background_e, seed)
     blurs = np.broadcast_to(blur_um, (count, 2))

@@ -11,13 +11,20 @@ ONE_SIGMA = 0.683  # share of errors within one uncertainty
 STAGES = ("networks", "quick", "thorough")  # whose uncertainties have factors of their own: the networks alone, and the searches of the fit
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
-FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors can depend on anything
-NODES = {"height": 5, "neighbours": 4, "crowding": 3, "beyond": 3, "brightness": 3, "motion": 5, "misfit": 3}  # of piecewise linear dependences; more fit to chance
+FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors depend on one thing more
+NODES = {  # of piecewise linear dependences, the more needed first; more of them would fit to chance
+    "height": 5, "motion": 5, "brightness": 3, "neighbours": 4, "misfit": 3, "crowding": 3, "beyond": 3,
+}  # fmt: skip
 SPARSE_PER_UM2 = 0.02  # density from which on one more matters less
-MISFIT = 0.5, 4.0  # beyond these, none is better or worse than another
+EXPLAINED, UNEXPLAINED = 1.0, 2.0  # misfits: below, a wrong gain would pass for certainty; above, a localization is flagged
 LIMITS = 0.2, 5.0  # of a factor
 SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
 RIDGE = 10.0  # in errors: weights that few of them support stay small
+
+
+def stage_of(settings: dict) -> str:
+    """Which of `STAGES` localizations come from under the settings of `localization`."""
+    return settings["search"] if settings["refine"] == "mle" else "networks"
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,8 @@ class SigmaScale:
         if len(errors) < FEWEST:
             return cls.unknown()
         logs = np.log(np.maximum(abs(errors) / sigmas, 1e-6))
-        nodes = {}
-        if len(errors) >= FEWEST_A_WEIGHT * sum(NODES.values()):
-            nodes = {name: _spread(circumstances[name].to_numpy(), count) for name, count in NODES.items()}
+        afforded = np.cumsum(list(NODES.values())) * FEWEST_A_WEIGHT <= len(errors)
+        nodes = {name: _spread(circumstances[name].to_numpy(), count) for (name, count), can in zip(NODES.items(), afforded) if can}
         features = _features(circumstances, nodes)
         return cls(nodes, np.column_stack([_quantile_weights(features, logs[:, k]) for k in range(3)]).tolist())
 
@@ -68,7 +74,7 @@ def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_
 
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
     crowding : logarithm of 1 + localizations per µm² / `SPARSE_PER_UM2` of the frame. beyond : the same of those outside of the axial range, which
-    tell of others farther out that nobody sees. brightness : logarithm of photoelectrons. misfit : logarithm of the goodness of fit.
+    tell of others farther out that nobody sees. brightness : logarithm of photoelectrons. misfit : logarithm of what is above 1 of it.
     motion : logarithm of 1 + `blur_um` (rms displacement within an exposure, of all or of each) over the lateral uncertainty as stated: a
     path that is not known in detail leaves an error that more light does not lower.
     """
@@ -85,7 +91,7 @@ def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_
     return pd.DataFrame({
         "height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": _per_area(count, area_um2), "beyond": _per_area(beyond, area_um2),
         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "motion": np.log1p(blur_um / lateral_um),
-        "misfit": np.log(np.clip(table["misfit"].to_numpy(), *MISFIT)),
+        "misfit": np.log(np.clip(table["misfit"].to_numpy(), EXPLAINED, UNEXPLAINED)),
     })  # fmt: skip
 
 

@@ -158,10 +158,11 @@ def _calibration(path: Path) -> dict:
         scales = told["sigma_scale"]
         known = {name for scale in scales.values() for name in scale["nodes"]}
         told = {"pixel_size_um": float(told["pixel_size_um"]), "axial_range_um": [float(z) for z in told["axial_range_um"]],
-                "refine": {"mle": "mle", "none": "none"}[told["refine"]]}  # fmt: skip
+                "refine": {"mle": "mle", "none": "none"}[told["refine"]], "searches": set(told["acceptance"])}  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError("is damaged, or no calibration of defocus3d") from None
-    if not (known <= set(NODES) and set(scales) == set(STAGES)):
+    searches = {"mle": set(STAGES[1:]), "none": set()}[told["refine"]]
+    if not (known <= set(NODES) and set(scales) == set(STAGES) and told.pop("searches") == searches):
         raise OtherVersionError
     if len(told["axial_range_um"]) != 2:
         raise InputError("is damaged: its axial_range_um is no range")

@@ -70,6 +70,7 @@ rule draw_training:
         runtime=10,
     params:
         code=code_of("scripts/draw_training.py"),
+        localization=setting("localization", without=["batch_frames"]),
     script:
         "../scripts/draw_training.py"
 

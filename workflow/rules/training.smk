@@ -125,6 +125,6 @@ rule evaluate:
         stacks=stacks,
         training=setting("training", without=FOR_FITTING),
         camera=training_camera,
-        localization=setting("localization"),
+        localization=setting("localization", without=["search", "batch_frames"]),
     script:
         "../scripts/evaluate.py"

@@ -4,8 +4,6 @@ from defocus3d.logs import start
 
 log = start(snakemake)
 
-from dataclasses import replace
-
 import pandas as pd
 
 from defocus3d import tables
@@ -17,12 +15,10 @@ from defocus3d.localization import Localizer
 from defocus3d.psf import PSF
 from defocus3d.scenes import Scenes
 
-training, localization = snakemake.params.training, snakemake.params.localization
-refine = localization["refine"]
+training, refine = snakemake.params.training, snakemake.params.localization["refine"]
 scenes, psf = Scenes.load(snakemake.input.scenes), PSF.load(snakemake.input.psf)
 networks = Localizer.load_networks(snakemake.input.fcn, snakemake.input.cnn, snakemake.threads)
 localizer, rest = calibrate(networks, psf, Camera.of(snakemake.params.camera), scenes, training, refine)
-localizer = replace(localizer, search=localization["search"])
 rows = assess_scenes(localizer, scenes, rest, refine, training["seed"])
 beads = pd.read_csv(snakemake.input.beads, keep_default_na=False)
 stacks = []

@@ -7,13 +7,13 @@ import pandas as pd
 from defocus3d.figures import pages
 
 CONFUSED = 3.0  # times the Cramér-Rao bound: an error of z beyond it is that of a bead taken for one at another height
-STAGES = {"networks": "networks alone", "refined": "refined by maximum likelihood"}
+STAGES = {"networks": "networks alone", "quick": "fit, quick search", "thorough": "fit, thorough search"}
 STYLE = """body{font:14px "DejaVu Sans",Arial,sans-serif;color:#222;margin:16px}table{border-collapse:collapse;margin:8px 0 18px}
 td,th{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid #ddd}h1{font-size:17px}h2{font-size:15px}"""
 
 
-def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame) -> str:
-    """The page (HTML) of optics `name`, from calibration.json and the table evaluation.csv."""
+def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame, used: str = "thorough") -> str:
+    """The page (HTML) of optics `name`, from calibration.json and the table evaluation.csv; the movies get the stage that is `used`."""
     ranges = {
         "axial range (µm)": calibration["axial_range_um"],
         "photoelectrons of a bead": calibration["photons"],
@@ -27,7 +27,7 @@ def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame) -> str:
     body = (
         f"<h1>{html.escape(name)} in numbers</h1><h2>Trained for</h2>{_table([], trained)}"
         f"<h2>Reached on data that the networks have not seen</h2>{_table(head, reached)}"
-        f"<h2>Where z is ambiguous</h2><p>{ambiguous(evaluation)}</p>"
+        f"<h2>Where z is ambiguous</h2><p>{ambiguous(evaluation, used)}</p>"
     )
     return pages.page(name, STYLE, body)
 
@@ -49,11 +49,11 @@ def _several(values: list, how: str) -> str:
     return ", ".join("–" if pd.isna(value) else format(value, how) for value in values) if not all(map(pd.isna, values)) else ""
 
 
-def ambiguous(evaluation: pd.DataFrame) -> str:
-    """A sentence that names the heights at which the error of z on held-out scenes is far above its bound."""
+def ambiguous(evaluation: pd.DataFrame, used: str = "thorough") -> str:
+    """A sentence that names the heights at which the error of z of the stage `used` on held-out scenes is far above its bound."""
     scenes = evaluation[(evaluation["source"] == "scenes") & (evaluation["axis"] == "z_um")]
-    last = scenes[scenes["stage"] == ("refined" if (scenes["stage"] == "refined").any() else "networks")]
-    judged = last[last["rmse_z_um"].notna() & last["crlb_z_um"].notna()].sort_values("bin_low")
+    mine = scenes[scenes["stage"] == used]
+    judged = mine[mine["rmse_z_um"].notna() & mine["crlb_z_um"].notna()].sort_values("bin_low")
     if judged.empty:
         return "Not known: no held-out bead was found in the scenes."
     far = judged[judged["rmse_z_um"] > CONFUSED * judged["crlb_z_um"]]
