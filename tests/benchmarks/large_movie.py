@@ -77,7 +77,7 @@ def main():
     taken = time.perf_counter() - start
     first, last = (movie.memory_mb[mark] for mark in sorted(movie.memory_mb))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{given.frames} frames of {given.size} × {given.size}, refine {given.refine}, {info['n_localizations'] / given.frames:.0f} localizations a frame")
+    print(f"{given.frames} frames of {given.size} × {given.size}, refine {given.refine}, search {given.search}, {info['n_localizations'] / given.frames:.0f} localizations a frame")
     print(f"memory {first:.0f} MB at a tenth, {last:.0f} MB at the end ({last / first:.3f}), peak {peak:.0f} MB")
     print(f"{given.frames / taken:.2f} frames/s, generating them included")
 

@@ -63,7 +63,14 @@ class Fit:
 
 
 def fit_frame(
-    image_e, places_um, psf: PSF, camera: Camera, population: Population | None = None, move=True, bank: Bank | None = None, album: Album | None = None
+    image_e,
+    places_um,
+    psf: PSF,
+    camera: Camera,
+    population: Population | None = None,
+    move: bool = True,
+    bank: Bank | None = None,
+    album: Album | None = None,
 ) -> Fit:
     """The most likely beads of a frame.
 

@@ -134,10 +134,11 @@ class Conditions(NamedTuple):
 def draw_conditions(count: int, density_per_um2, photons, background_e, seed: int) -> list[Conditions]:
     """Those of `count` groups, `blur` as a share, 0 to 1, of what is between its least and most.
 
-    Spread evenly over all ranges together, by a scrambled Sobol sequence (Owen 1998, J. Complexity 14, 466): of the few groups that calibrate,
-    chance would leave whole kinds of movies out.
+    Spread evenly over all ranges together, by a scrambled Sobol sequence (Owen 1998, J. Complexity 14, 466): of the few groups that
+    calibrate, chance would leave whole kinds of movies out.
     """
-    shares = qmc.Sobol(len(Conditions._fields), rng=np.random.default_rng([seed, 0])).random_base2((count - 1).bit_length())[:count]
+    sequence = qmc.Sobol(len(Conditions._fields), rng=np.random.default_rng([seed, 0]))
+    shares = sequence.random_base2((count - 1).bit_length())[:count]
     low, high = np.array([*np.log([density_per_um2, photons, background_e]), SPREAD, (0.0, 1.0), DISTRACTORS]).T
     values = low + shares * (high - low)
     values[:, :3] = np.exp(values[:, :3])
