@@ -28,6 +28,7 @@ from defocus3d.psf import PSF
 STEPS = 12  # of a fit
 FIRST_STEPS = 8  # of one that others follow
 LOCAL_STEPS = 6
+SOON_ENOUGH = 4e-3  # a gain in log-likelihood per bead below which the quick search ends: a tenth of an uncertainty, which adds half a percent
 ROUNDS = 2  # of looking for what the fit missed
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
 LEAST_FACTOR = 12.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
@@ -101,7 +102,7 @@ def fit_frame(
     if move and bank is not None:
         state, source, other = _search(model, state, source, bank)
     elif move:
-        state = climb(model, state, move=True, steps=STEPS)
+        state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH if population else CONVERGED)
     return _judge(model, state, source, other, (_covariances if move else _covariances_apart)(model, state))
 
 
