@@ -10,6 +10,7 @@ from defocus3d.benchmark.pupil import Pupil, crlb
 from defocus3d.benchmark.scores import Scores, best_cut, coverage, detection, ratios
 from defocus3d.camera import Camera
 from defocus3d.evaluation import AXES
+from defocus3d.figures import benchmark as pictures
 from defocus3d.settings import complete
 
 PERFECT = Pupil(astigmatism=0, coma=0, spherical=0)
@@ -218,3 +219,13 @@ def test_libraries_find_a_lone_bead(microscope):
         best = method.locate(image).sort_values("score").iloc[-1]
         assert best["x_um"] == pytest.approx(2.93, abs=0.1) and best["y_um"] == pytest.approx(3.51, abs=0.1)
         assert best["z_um"] == pytest.approx(0.4, abs=0.3)
+
+
+def test_uncertainties_over_something_that_too_few_beads_tell_of_leave_a_panel_empty():
+    told = {f"within_{k}sigma_{axis}": 0.7 for k in (1, 2) for axis in "xyz"}
+    rows = [{"method": method, "over": over, "value": value, "n": 9, **told}
+            for method in ("thorough", "quick") for over, value in (("z_um", -0.5), ("z_um", 0.5), ("density_per_um2", 0.1))]  # fmt: skip
+    figure = pictures.draw_coverage(pd.DataFrame([*rows, {"method": "thorough", "over": "photons", "value": 1000.0, "n": 9, **told}]))
+    figure.canvas.draw()
+    words = [[text.get_text() for text in panel.texts] for panel in figure.axes]
+    assert words == [[]] * 5 + [["too few beads\nwere found"]]

@@ -108,6 +108,10 @@ def draw_coverage(coverage: pd.DataFrame) -> Figure:
         row[0].set_ylabel("share of the errors")
         for panel, (over, label) in zip(row, OVER.items()):
             mine = coverage[(coverage["method"] == method) & (coverage["over"] == over)]
+            if mine.empty:
+                panel.set_axis_off()  # not its ticks, which it shares with the others
+                panel.text(0.5, 0.5, "too few beads\nwere found", transform=panel.transAxes, ha="center", va="center", color=style.GREY)
+                continue
             for ideal in SHARES.values():
                 panel.axhline(ideal, color=style.INK, lw=1, ls="--")
             for axis in style.AXES:
