@@ -167,7 +167,9 @@ def _estimators(found, replicates, experiment, z) -> list[str]:
     if not axes.any() or found["reach"] > 1:
         return []
     value, sd = float(found["difference"][axes].mean()), _sd(replicates["difference"][:, axes].mean(axis=-1))
-    if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["estimators"] * abs(found["together"])):
+    # a difference that is smaller than the error of D changes nothing of what D says, however surely it is there
+    allowed = max(1.96 * _sd(replicates["together"]), TOLERATED["estimators"] * abs(found["together"]))
+    if not np.isfinite(value) or abs(value) <= max(z * sd, allowed):
         return []
     return [
         f"the two estimators disagree: the fit of the MSD gives D {'higher' if value > 0 else 'lower'} by {with_error(abs(value), sd)} µm²/s "
