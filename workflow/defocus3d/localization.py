@@ -25,7 +25,7 @@ from defocus3d.network import Network
 from defocus3d.population import Population
 from defocus3d.psf import PSF
 from defocus3d.refinement import fit_frame
-from defocus3d.sigma_scale import SigmaScale, circumstances_of
+from defocus3d.sigma_scale import UNEXPLAINED, SigmaScale, circumstances_of
 from defocus3d.tables import Flag
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 CONTEXT_PROBABILITY = 0.2  # detections from here on are shown to the CNN as neighbours, as in its training, and start the fit
 UNCERTAIN_UM = (0.3, 0.3, 0.6)  # localizations less certain than this in x, y, z are flagged
 UNKNOWN_UM = 10.0  # larger uncertainties, as of beads at the end of the measured heights, are told as this: nothing is known
-MISFIT = 2.0  # mean squared residual over variance from which the PSF does not explain the image
 LEAST_SNR = 3.0  # of a bead's brightness where the networks' places are kept
 LEAST_PROBABILITY = 0.5  # least probability of a localization of the fit to be right
 POPULATION_FRAMES, POPULATION_ROUNDS = 16, 1  # of a movie, at most, from which the brightness of its beads is measured
@@ -152,7 +151,7 @@ class Localizer:
         for informed in [False] + POPULATION_ROUNDS * [True]:
             fits = self._fits(found, images_e, threads, **({"population": beads, "bank": self.bank} if informed else {}))
             table = self._table(fits, found)
-            table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < MISFIT)]
+            table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < UNEXPLAINED)]
             if informed:
                 table = table[table["log_odds"] > CERTAIN]
             beads = population.measure(table["own_photons"], table["own_sigma"], volume, beads)
@@ -249,7 +248,7 @@ class Localizer:
         flag = np.where(inside, 0, Flag.OUT_OF_RANGE)
         uncertain = (table[SIGMAS].to_numpy() > np.array(UNCERTAIN_UM)).any(axis=1)
         flag |= np.where(uncertain, Flag.UNCERTAIN, 0)
-        flag |= np.where(table["misfit"] > MISFIT, Flag.MISFIT, 0)
+        flag |= np.where(table["misfit"] > UNEXPLAINED, Flag.MISFIT, 0)
         flag |= np.where(table["weak"], Flag.WEAK, 0)
         flag |= np.where(doubles(table), Flag.DOUBLE, 0)
         table = table.assign(flag=flag.astype(int), **table[SIGMAS].clip(upper=UNKNOWN_UM))

@@ -16,7 +16,7 @@ NODES = {  # of piecewise linear dependences, the more needed first; more of the
     "height": 5, "motion": 5, "brightness": 3, "neighbours": 4, "misfit": 3, "crowding": 3, "beyond": 3,
 }  # fmt: skip
 SPARSE_PER_UM2 = 0.02  # density from which on one more matters less
-EXPLAINED, UNEXPLAINED = 1.0, 2.0  # misfits: below, a wrong gain would pass for certainty; above, a localization is flagged
+EXPLAINED, UNEXPLAINED = 1.0, 2.0  # mean squared residuals over variance: less is a wrong gain; from more, the PSF explains nothing
 LIMITS = 0.2, 5.0  # of a factor
 SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
 RIDGE = 10.0  # in errors: weights that few of them support stay small

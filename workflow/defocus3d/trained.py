@@ -156,13 +156,13 @@ def _calibration(path: Path) -> dict:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         scales = told["sigma_scale"]
-        known = {name for scale in scales.values() for name in scale["nodes"]}
+        known, searches = {name for scale in scales.values() for name in scale["nodes"]}, set(told["acceptance"])
         told = {"pixel_size_um": float(told["pixel_size_um"]), "axial_range_um": [float(z) for z in told["axial_range_um"]],
-                "refine": {"mle": "mle", "none": "none"}[told["refine"]], "searches": set(told["acceptance"])}  # fmt: skip
+                "refine": {"mle": "mle", "none": "none"}[told["refine"]]}  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError("is damaged, or no calibration of defocus3d") from None
-    searches = {"mle": set(STAGES[1:]), "none": set()}[told["refine"]]
-    if not (known <= set(NODES) and set(scales) == set(STAGES) and told.pop("searches") == searches):
+    fits = STAGES[1:] if told["refine"] == "mle" else ()
+    if not (known <= set(NODES) and set(scales) == set(STAGES) and searches == set(fits)):
         raise OtherVersionError
     if len(told["axial_range_um"]) != 2:
         raise InputError("is damaged: its axial_range_um is no range")

@@ -43,6 +43,11 @@ def _sd(replicates) -> float:
     return float(np.std(finite)) if finite.size else np.nan
 
 
+def _within_error(found, replicates, what: str) -> float:
+    """A change of D that is no larger than its 95 % error, or than is tolerated of `what`."""
+    return max(1.96 * _sd(replicates["together"]), TOLERATED[what] * abs(found["together"]))
+
+
 def with_error(value: float, sd: float) -> str:
     """`value ± sd`, both to the place of the second digit of `sd` (BIPM, JCGM 100:2008, 7.2.6)."""
     if not (np.isfinite(sd) and sd > 0):
@@ -168,8 +173,7 @@ def _estimators(found, replicates, experiment, z) -> list[str]:
         return []
     value, sd = float(found["difference"][axes].mean()), _sd(replicates["difference"][:, axes].mean(axis=-1))
     # a difference that is smaller than the error of D changes nothing of what D says, however surely it is there
-    allowed = max(1.96 * _sd(replicates["together"]), TOLERATED["estimators"] * abs(found["together"]))
-    if not np.isfinite(value) or abs(value) <= max(z * sd, allowed):
+    if not np.isfinite(value) or abs(value) <= max(z * sd, _within_error(found, replicates, "estimators")):
         return []
     return [
         f"the two estimators disagree: the fit of the MSD gives D {'higher' if value > 0 else 'lower'} by {with_error(abs(value), sd)} µm²/s "
@@ -187,7 +191,7 @@ def _search_range(measurement, found, replicates, sensitivity, experiment, range
         cut = True
         reasons.append(f"the search range of {range_um:.3g} µm is too small: it cuts true steps")
     base = sensitivity.get(1.0, np.nan)
-    allowed = max(1.96 * _sd(replicates["together"]), TOLERATED["range"] * abs(found["together"]))
+    allowed = _within_error(found, replicates, "range")
     moved = {factor: value - base for factor, value in sensitivity.items() if abs(value - base) > allowed}
     for factor, change in moved.items():
         reasons.append(f"D depends on the search range: {change:+.2g} µm²/s at {factor:g} times the range")
