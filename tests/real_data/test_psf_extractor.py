@@ -68,5 +68,5 @@ def test_axial_error_against_the_stage(held_out):
 def test_the_held_out_error_is_in_the_evaluation(results):
     table = pd.read_csv(results / "optics/air_0p95/evaluation.csv")
     rows = table[(table["source"] == "held_out_beads") & (table["axis"] == "all")]
-    assert set(rows["stage"]) == {"networks", "refined"}
+    assert set(rows["stage"]) == {"networks", "quick", "thorough"}
     assert rows["rmse_z_um"].notna().all() and rows["slope_z"].notna().all()
