@@ -65,21 +65,22 @@ docs: $(READY)
 overview: $(READY)
 	PYTHONPATH=workflow $(BIN)/python -m defocus3d.figures.overview resources/demo/dense.tif results/acquisitions/dense docs/overview.png
 
-# from scratch whenever the lock changes, so that it holds what the lock says and nothing else
+# from scratch whenever the lock changes, so that it holds what the lock says and nothing else; by PEP 517, since older pips install what has no
+# wheel in another layout
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make demo PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv: downloads about 600 MB, takes a few minutes, happens once."
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --use-pep517 --require-hashes -r requirements.lock
 	touch $@
 
 $(PROGRAMS)/complete: tests/programs/requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make test-programs PYTHON=/path/to/python3.12" >&2; exit 1; }
 	rm -rf $(PROGRAMS)
 	$(PYTHON) -m venv $(PROGRAMS)
-	$(PROGRAMS)/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off --quiet --require-hashes -r $<
+	$(PROGRAMS)/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off --quiet --use-pep517 --require-hashes -r $<
 	touch $@
 
 clean:

@@ -56,7 +56,8 @@ def create(environment: dict, prefix: Path, channel: Path) -> None:
             if ".." not in file.parts and not link.is_symlink():  # not commands, which no rule calls; a file that two have, once
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.locate())
-    shutil.copy(HERE / "guard.py", site_packages / "sitecustomize.py")
+    shutil.copy(HERE / "guard.py", site_packages)
+    (site_packages / "guard.pth").write_text("import guard\n")  # not as `sitecustomize`, of which Debian's Python has its own
     (prefix / "named.json").write_text(json.dumps([on_pypi(name) for name in versions]))
 
 

@@ -1,4 +1,4 @@
-"""Put into an environment as `sitecustomize`: files of the workflow may import only what the env file names, and only from there.
+"""Imported at the start of an environment's Python: files of the workflow may import only what the env file names, and only from there.
 
 Two ways to go wrong would else go unseen. Snakemake adds its own packages to a script's path; and what one package needs is there for
 all, until it no longer needs it. Notes each script that ran in `ran.txt` of the environment.
