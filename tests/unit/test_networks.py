@@ -221,6 +221,27 @@ def test_nothing_is_learned_from_scenes_that_validate(name, monkeypatch):
     assert {k - 1000 for k in seen} == set(learn)
 
 
+def test_each_scene_counts_alike_however_many_beads_it_has():
+    scene = np.repeat([3, 4, 8], [1, 40, 9])
+    drawn = scene[np.searchsorted(training.even_chances(scene), (np.arange(3000) + 0.5) / 3000)]
+    assert np.unique(drawn, return_counts=True)[1] == pytest.approx([1000] * 3, abs=1)
+
+
+def test_the_cnn_learns_as_much_from_a_sparse_scene_as_from_a_crowd(monkeypatch):
+    scenes = points(100, 96)
+    crowd = pd.concat([scenes.beads, *(scenes.beads[scenes.beads["scene"] % 2 == 0].assign(x_um=lambda t, k=k: t["x_um"] + 0.01 * k) for k in range(9))])
+    found = crowd.rename(columns={"scene": "frame"}).sort_values("frame", kind="stable", ignore_index=True)
+    found = found.assign(probability=1.0, **{f"true_{a}_um": found[f"{a}_um"] for a in "xyz"})
+    monkeypatch.setattr(training, "seen_beads", lambda *_: found)
+    monkeypatch.setattr(training, "fit", lambda build, loss, draw, *_: draw)
+    monkeypatch.setattr(Camera, "detect", lambda _, images, rng: seen.extend(images.max(axis=(1, 2)).astype(int) - 1000) or images)
+    seen = []
+    draw = training.train_cnn(scenes, None, Camera(), {"seed": 1, "learning_rate": 1e-3, "cnn_steps": 20, "cnn_batch": 2000})
+    seen.clear()
+    draw(np.random.default_rng(1))
+    assert np.mean(np.array(seen) % 2) == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("cores", [1, 2, 6, 64])
 def test_batches_come_in_order_whatever_draws_them(cores, monkeypatch):
     monkeypatch.setattr(training, "_cores", lambda: cores)

@@ -20,7 +20,8 @@ from defocus3d.scenes import Scenes
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_SHARE = 0.03  # of the scenes; noisy once, to follow the loss
+VALIDATION_SHARE, VALIDATION_CROPS = 0.03, 2000  # of the scenes, and of their beads; noisy once, to follow the loss
+CNN_RATE = 0.5  # largest learning rate of the CNN, as a share of the FCN's
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
 DRAWING_THREADS = 8  # at most: enough for a GPU
 LEAST_SIDE_PX = 64  # of scenes that parts are cut of; smaller ones are used whole
@@ -226,12 +227,24 @@ def train_cnn(scenes: Scenes, network_fcn, camera: Camera, settings: dict, check
         window[..., 0] = (stable - level[frame[which], None, None]) / fcn.SIGNAL_SCALE
         return window, place[which]
 
-    def draw(rng):
-        return noisy(rng.choice(learn, settings["cnn_batch"]), rng)
+    def drawn(which, chances, count, rng):
+        return noisy(which[np.searchsorted(chances, rng.random(count))], rng)
 
-    validation = noisy(validate[:2000], np.random.default_rng([settings["seed"], 8]))
-    steps, rate, seed = settings["cnn_steps"], settings["learning_rate"], settings["seed"] + 1
+    draw = partial(drawn, learn, even_chances(frame[learn]), settings["cnn_batch"])
+    validation = drawn(validate, even_chances(frame[validate]), VALIDATION_CROPS, np.random.default_rng([settings["seed"], 8]))
+    steps, rate, seed = settings["cnn_steps"], CNN_RATE * settings["learning_rate"], settings["seed"] + 1
     return fit(models.build_cnn, models.cnn_loss, draw, validation, steps, rate, seed, "cnn", checkpoint)
+
+
+def even_chances(scene: np.ndarray) -> np.ndarray:
+    """Cumulative chances (beads,), up to 1, of beads whose scenes are `scene` (beads,), by which each scene counts alike.
+
+    Drawn without regard to their scenes, nearly all would come from crowds, and the network would hardly learn how precisely a bead that is
+    alone can be placed.
+    """
+    _, which, of_each = np.unique(scene, return_inverse=True, return_counts=True)
+    chances = np.cumsum(1.0 / of_each[which])
+    return chances / chances[-1]
 
 
 def clean_crops(scenes: Scenes, found: pd.DataFrame):
