@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from optics import PIXEL_UM, gaussian_image
 
+from defocus3d import beads as beads_module
 from defocus3d.beads import NoBeadError, Stack, bead_table
 from defocus3d.camera import Camera
 from defocus3d.pooling import measure_psf
@@ -65,6 +66,17 @@ def test_pooled_psf_is_the_true_one(measured):
         truth = gaussian_image(middle, middle, z, (side, side))
         misfit = min(np.sqrt(((psf.image(middle, middle, z + s, (side, side)) - truth) ** 2).sum() / (truth**2).sum()) for s in np.linspace(-0.05, 0.05, 11))
         assert misfit < 0.05  # six beads of some 30,000 photoelectrons a plane
+
+
+def test_a_background_measured_too_low_is_not_taken_for_light_of_the_beads(nine, monkeypatch):
+    measure_background = beads_module.measure_background
+    monkeypatch.setattr(beads_module, "measure_background", lambda *given, **named: measure_background(*given, **named) - 3.0)
+    psf, beads = measure_psf([stack_of(*nine)], PIXEL_UM, (-1.0, 1.0), SETTINGS | {"footprint_um": 2.8}, seed=1)
+    sharpest = psf.values[np.argmax((psf.values**2).sum(axis=(1, 2)))]
+    distance = np.hypot(*np.mgrid[-psf.radius_px : psf.radius_px + 1, -psf.radius_px : psf.radius_px + 1])
+    rim_e = 30000 * sharpest[(distance > 0.75 * psf.radius_px) & (distance < psf.radius_px - 1)].mean()
+    assert abs(rim_e) < 0.2
+    assert beads["extra_e"].mean() == pytest.approx(3.0, abs=0.5)
 
 
 def test_a_range_on_one_side_of_focus_leaves_z_0_at_focus(nine):
