@@ -22,6 +22,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/complete
 PROGRAMS := .venv-programs
+# by PEP 517, since older pips install what has no wheel in another layout
+INSTALL := -m pip install --disable-pip-version-check --no-input --progress-bar off --use-pep517 --require-hashes -r
 RESOLVED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 .PHONY: demo new test test-slurm test-conda test-browser test-programs bench-large bench-tracks lint docs overview clean distclean lock
@@ -65,22 +67,21 @@ docs: $(READY)
 overview: $(READY)
 	PYTHONPATH=workflow $(BIN)/python -m defocus3d.figures.overview resources/demo/dense.tif results/acquisitions/dense docs/overview.png
 
-# from scratch whenever the lock changes, so that it holds what the lock says and nothing else; by PEP 517, since older pips install what has no
-# wheel in another layout
+# from scratch whenever the lock changes, so that it holds what the lock says and nothing else
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make demo PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv: downloads about 600 MB, takes a few minutes, happens once."
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --use-pep517 --require-hashes -r requirements.lock
+	$(BIN)/python $(INSTALL) requirements.lock
 	touch $@
 
 $(PROGRAMS)/complete: tests/programs/requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make test-programs PYTHON=/path/to/python3.12" >&2; exit 1; }
 	rm -rf $(PROGRAMS)
 	$(PYTHON) -m venv $(PROGRAMS)
-	$(PROGRAMS)/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off --quiet --use-pep517 --require-hashes -r $<
+	$(PROGRAMS)/bin/python $(INSTALL) $< --quiet
 	touch $@
 
 clean:

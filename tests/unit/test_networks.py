@@ -190,10 +190,15 @@ def test_crops_for_training_know_where_their_bead_is():
     assert place[0, :2] == pytest.approx([-1, 1], abs=1e-5)
 
 
+def as_seen(beads, probability):
+    """`beads` (with `frame`) as the FCN finds them, each at its true place."""
+    return beads.assign(probability=probability, **{f"true_{a}_um": beads[f"{a}_um"] for a in "xyz"})
+
+
 def test_crops_of_many_scenes_come_from_their_own():
     scenes = points(300, 32)  # more than are taken at once
     beads = scenes.beads.rename(columns={"scene": "frame"})
-    found = beads.assign(probability=0.5 + beads["frame"] / 1000, **{f"true_{a}_um": beads[f"{a}_um"] for a in "xyz"})
+    found = as_seen(beads, 0.5 + beads["frame"] / 1000)
     clean, frame, _ = clean_crops(scenes, found)
     assert frame.tolist() == beads["frame"].tolist()
     middle = clean[:, cnn.CROP_PX // 2, cnn.CROP_PX // 2].astype(float)
@@ -204,7 +209,7 @@ def test_crops_of_many_scenes_come_from_their_own():
 def test_nothing_is_learned_from_scenes_that_validate(name, monkeypatch):
     scenes, seen = points(100, 96), set()
     beads = scenes.beads.rename(columns={"scene": "frame"})
-    found = beads.assign(probability=1.0, **{f"true_{a}_um": beads[f"{a}_um"] for a in "xyz"})
+    found = as_seen(beads, 1.0)
     monkeypatch.setattr(training, "seen_beads", lambda *_: found)
     monkeypatch.setattr(training, "fit", lambda build, loss, draw, *_: draw)
     monkeypatch.setattr(Camera, "detect", lambda _, images, rng: seen.update(images[images > 0].astype(int).tolist()) or images)
@@ -230,8 +235,7 @@ def test_each_scene_counts_alike_however_many_beads_it_has():
 def test_the_cnn_learns_as_much_from_a_sparse_scene_as_from_a_crowd(monkeypatch):
     scenes = points(100, 96)
     crowd = pd.concat([scenes.beads, *(scenes.beads[scenes.beads["scene"] % 2 == 0].assign(x_um=lambda t, k=k: t["x_um"] + 0.01 * k) for k in range(9))])
-    found = crowd.rename(columns={"scene": "frame"}).sort_values("frame", kind="stable", ignore_index=True)
-    found = found.assign(probability=1.0, **{f"true_{a}_um": found[f"{a}_um"] for a in "xyz"})
+    found = as_seen(crowd.rename(columns={"scene": "frame"}).sort_values("frame", kind="stable", ignore_index=True), 1.0)
     monkeypatch.setattr(training, "seen_beads", lambda *_: found)
     monkeypatch.setattr(training, "fit", lambda build, loss, draw, *_: draw)
     monkeypatch.setattr(Camera, "detect", lambda _, images, rng: seen.extend(images.max(axis=(1, 2)).astype(int) - 1000) or images)

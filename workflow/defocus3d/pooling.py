@@ -214,7 +214,7 @@ def _normalised(values, psf: PSF) -> PSF:
     """The PSF of `values`, dark at its rim, faded out over its last two pixels and scaled to sum to 1 where it is sharpest.
 
     What light is at the rim in its darkest planes might as well be background, which each bead has besides: the data cannot tell. Taken
-    for the bead's, a background that was measured a third of a photoelectron too low shifts heights far from focus by tens of nanometres.
+    for the bead's, a third of a photoelectron a pixel shifts heights far from focus by tens of nanometres.
     """
     half = values.shape[1] // 2
     distance = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1])
