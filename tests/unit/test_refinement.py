@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from optics import PIXEL_UM, gaussian_psf
 
+from defocus3d.alternatives import THOROUGH, reconsider
 from defocus3d.camera import Camera
 from defocus3d.frame_model import BLUR, PARAMETERS, PHOTONS, FrameModel, Z, climb, damped_inverse, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF, crlb
-from defocus3d.refinement import fit_frame, reconsider
+from defocus3d.refinement import fit_frame
 
 CAMERA = Camera()
 BEADS = Population(3000.0, 0.1, 0.01)
@@ -171,12 +172,15 @@ def test_a_bead_that_is_not_there_is_dropped():
     assert fit.source.tolist() == [0]
 
 
+@pytest.mark.parametrize("thorough", [False, True])
 @pytest.mark.parametrize("z", [-0.6, 0.6])
-def test_a_bead_proposed_on_the_wrong_side_of_focus_gets_to_the_right_one(z):
+def test_a_bead_proposed_on_the_wrong_side_of_focus_gets_to_the_right_one(z, thorough):
     psf, rng = gaussian_psf(), np.random.default_rng(10)
     truth = np.array([[3.0, 3.0, z]])
-    fit = fit_frame(scene(psf, truth, rng), truth * (1, 1, -1), psf, CAMERA, BEADS, bank=Bank.of(psf))
+    fit = fit_frame(scene(psf, truth, rng), truth * (1, 1, -1), psf, CAMERA, BEADS, bank=Bank.of(psf), thorough=thorough)
     assert fit.places_um[0, 2] == pytest.approx(z, abs=5 * fit.sigma_um[0, 2])
+    if not thorough:  # asked once, it keeps the height that it left
+        assert fit.other[0, 0] == pytest.approx(-z, abs=0.2) and fit.other[0, 1] > 0
 
 
 def test_two_beads_in_line_do_not_pose_as_one():
@@ -268,7 +272,7 @@ def test_a_lack_of_light_is_no_bead():
 def test_beyond_the_frame_there_is_no_light_to_explain(place):
     psf, residual = gaussian_psf(), np.random.default_rng(7).normal(0, 30, (41, 41)).astype(np.float32)
     residual[10:31, 10:31] = 400.0  # far from all edges
-    factor, _ = heights(residual, np.full((41, 41), 1e-2, np.float32), place, Bank.of(psf), BEADS)
+    factor, _ = heights(residual, np.full((41, 41), 1e-2, np.float32), place, Bank.of(psf), BEADS, THOROUGH.shifts_px)
     middle = abs(Bank.of(psf).z_um) < 0.3  # sharp: none of the frame's light is near
     assert (factor[middle] < 5).all()
 

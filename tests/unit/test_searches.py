@@ -31,7 +31,7 @@ class Told(Localizer):
 def localizer() -> Told:
     scales = {stage: SigmaScale({}, [[np.log(factor)] * 3]) for stage, factor in FACTORS.items()}
     likely = {"quick": [9.0, 0.0, 0.0, 0.0], "thorough": [-9.0, 0.0, 0.0, 0.0]}
-    calibration = Calibration(0.5, scales, 1.0, likely, PIXEL_UM, (-1.0, 1.0), (1000, 9000), (5, 80), (0.01, 0.3), "mle")
+    calibration = Calibration(0.5, scales, {"quick": 1.0, "thorough": 0.5}, likely, PIXEL_UM, (-1.0, 1.0), (1000, 9000), (5, 80), (0.01, 0.3), "mle")
     return Told(None, None, gaussian_psf(), Camera(), calibration)
 
 

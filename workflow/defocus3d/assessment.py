@@ -51,7 +51,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     in_motion = inside[inside["frame"] < first].reset_index(drop=True)
     ranges = (tuple(training[k]) for k in ("photons", "background_e", "density_per_um2"))
     scales = {stage: SigmaScale.unknown() for stage in STAGES}
-    start = Calibration(0.5, scales, 1.0, {}, psf.pixel_size_um, psf.axial_range_um, *ranges, refine)
+    start = Calibration(0.5, scales, {}, {}, psf.pixel_size_um, psf.axial_range_um, *ranges, refine)
     localizer = Localizer(*networks, psf, camera, start)
     found = localizer.networks(images[:first], CONTEXT_PROBABILITY)
     threshold = evaluation.best_threshold(truth[truth["frame"] < first], found, psf.axial_range_um)
@@ -59,7 +59,8 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     imaged = localizer.area_um2(images.shape[1:]), blur_um, psf.axial_range_um
     moving = _moving(localizer, blur_um)
     table = _by_movie(images, moving, lambda one, group, _: one.measured(group), repeat(None), "calibration, networks")
-    scales["networks"], acceptance = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged), {}
+    scales["networks"] = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged)
+    acceptance, other_weight = {}, {}
     for search in _searches(refine):
         localizer = replace(localizer, search=search)
         moving = _moving(localizer, blur_um)
@@ -67,10 +68,8 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
         reported = table[table["z_um"].between(*psf.axial_range_um) & (table["frame"] < first)].reset_index(drop=True)
         right = np.isin(np.arange(len(reported)), evaluation.match(in_motion, reported)[1])
         acceptance[search] = Acceptance.learn(reported, right, psf.axial_range_um).weights
-        learned = replace(localizer.calibration, acceptance=acceptance)
-        if search == "thorough":
-            learned = replace(learned, other_weight=evaluation.other_weight(in_motion, reported))
-        localizer = replace(localizer, calibration=learned)
+        other_weight[search] = evaluation.other_weight(in_motion, reported)
+        localizer = replace(localizer, calibration=replace(localizer.calibration, acceptance=acceptance, other_weight=other_weight))
         scales[search] = _scale(inside, table, localizer.judged(table, images.shape[1:]), *imaged)
     return replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales)), np.arange(second, len(scenes))
 

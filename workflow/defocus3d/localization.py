@@ -55,11 +55,11 @@ class Calibration:
         Probability of the FCN from which a detection counts where the networks work alone.
     sigma_scale : dict
         For each of `sigma_scale.STAGES`: the `SigmaScale` whose factors on the stated uncertainties make 68 % of errors lie within one.
-    other_weight : float
-        What a difference in log-likelihood between two heights of a bead is worth, as log odds: less than 1, since beads that the fit
+    other_weight : dict
+        For each search of the fit, "quick" and "thorough": what a difference in log-likelihood between two heights of a bead is worth, as log odds: less than 1, since beads that the fit
         does not know of mislead it.
     acceptance : dict
-        For each search of the fit, "quick" and "thorough": weights of `acceptance.Acceptance`, how probable it is that a localization is right.
+        For each search: weights of `acceptance.Acceptance`, how probable it is that a localization is right.
     pixel_size_um, axial_range_um, photons, background_e, density_per_um2
         What the networks were trained for.
     refine : str
@@ -68,7 +68,7 @@ class Calibration:
 
     threshold: float
     sigma_scale: dict[str, SigmaScale]
-    other_weight: float
+    other_weight: dict[str, float]
     acceptance: dict[str, list[float]]
     pixel_size_um: float
     axial_range_um: tuple[float, float]
@@ -92,8 +92,8 @@ class Calibration:
 class Localizer:
     """The networks of one optics, ready for frames of one camera.
 
-    `search` of the fit: "quick", up the likelihood from the networks' answers; or "thorough", which asks of each bead what else it could
-    be, drops improbable ones and looks for missed ones.
+    `search` of the fit: "quick", up the likelihood from the networks' answers, and once from the other side of focus; or "thorough", which
+    asks of each bead whatever else it could be, drops improbable ones and looks for missed ones.
     """
 
     fcn: Network
@@ -130,9 +130,9 @@ class Localizer:
         return found.assign(**dict(zip([*LATERAL, "z_um"], place.T)), **dict(zip(SIGMAS, sigma.T)))
 
     @cached_property
-    def bank(self) -> Bank | None:
-        """Matched filters of the PSF, which the thorough search looks for beads with."""
-        return Bank.of(self.psf) if self.search == "thorough" else None
+    def bank(self) -> Bank:
+        """Matched filters of the PSF, which tell where else a bead could be."""
+        return Bank.of(self.psf)
 
     def population(self, images_e: np.ndarray, threads: int = 2) -> Population:
         """What the images of a movie (n, rows, columns) tell of its beads.
@@ -149,7 +149,7 @@ class Localizer:
         found = found.assign(frame=np.searchsorted(chosen, found["frame"]))
         volume = images_e.size * self.psf.pixel_size_um**2 * np.diff(known.axial_range_um).item()
         for informed in [False] + POPULATION_ROUNDS * [True]:
-            fits = self._fits(found, images_e, threads, **({"population": beads, "bank": self.bank} if informed else {}))
+            fits = self._fits(found, images_e, threads, **(self._informed(beads) if informed else {}))
             table = self._table(fits, found)
             table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < UNEXPLAINED)]
             if informed:
@@ -173,14 +173,14 @@ class Localizer:
         found = self.networks(images_e, min(CONTEXT_PROBABILITY, self.calibration.threshold))
         # the more probable first: of a bead that was proposed twice, the fit keeps the first
         found = found.sort_values(["frame", "probability"], ascending=[True, False], kind="stable", ignore_index=True)
-        return self._table(self._fits(found, images_e, threads, population=beads, bank=self.bank), found)
+        return self._table(self._fits(found, images_e, threads, **self._informed(beads)), found)
 
     def judged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
         """Localizations of what `fitted` gives for images of `shape` (rows, columns), with calibrated uncertainties and probabilities."""
         known = self.calibration
         probability = Acceptance(known.acceptance[self.search]).probability(table, known.axial_range_um)
         table = self._scaled(table, self.search, shape)
-        table = table.assign(other_log_odds=-known.other_weight * table["other_loss"], probability=probability)
+        table = table.assign(other_log_odds=-known.other_weight[self.search] * table["other_loss"], probability=probability)
         return self.flagged(table.assign(weak=probability < LEAST_PROBABILITY), shape)
 
     def measured(self, images_e: np.ndarray, threads: int = 2) -> pd.DataFrame:
@@ -202,6 +202,10 @@ class Localizer:
     def area_um2(self, shape) -> float:
         """Area of an image of `shape` (rows, columns)."""
         return float(np.prod(shape)) * self.psf.pixel_size_um**2
+
+    def _informed(self, beads: Population) -> dict:
+        """Of `fit_frame`: to search in the light of what is known of the movie's beads."""
+        return {"population": beads, "bank": self.bank, "thorough": self.search == "thorough"}
 
     def _fits(self, found: pd.DataFrame, images_e: np.ndarray, threads: int, **how) -> list:
         """The fit of each image, from where the networks found beads."""

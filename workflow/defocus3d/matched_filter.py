@@ -14,7 +14,6 @@ from defocus3d.psf import PSF
 
 STEP_UM = 0.1  # of the heights: a fraction of the depth over which an image changes
 APART_PX = 4  # of two beads that one look at the residual finds
-SHIFTS_PX = (-2, 0, 2)  # of a bead's place, along x and y, tried together with another height
 PARTNERS_PX = [(dx, dy) for dy in (-4, -2, 0, 2, 4) for dx in (-4, -2, 0, 2, 4)]  # of a second bead's place from the first's
 EVERY = 2  # heights of the bank tried for one of two beads
 TOLERANCE = 0.01  # of the bank's images as sums of a few
@@ -232,13 +231,13 @@ def unexplained(residual, weight, bank: Bank, population: Population, least: flo
     return np.array(kept).reshape(-1, 3)
 
 
-def heights(residual, weight, place_um, bank: Bank, population: Population) -> tuple[np.ndarray, np.ndarray]:
+def heights(residual, weight, place_um, bank: Bank, population: Population, shifts_px) -> tuple[np.ndarray, np.ndarray]:
     """Log Bayes factor of a bead near `place_um` (x, y) at each height (heights,), and its best place (heights, 2: x, y in µm).
 
-    `residual` is the frame less all other beads.
+    `residual` is the frame less all other beads. `shifts_px`: from its place, along x and y, that are tried at each height.
     """
     column, row = np.rint(np.asarray(place_um) / bank.pixel_size_um).astype(int)
-    shifts, typical, spread = np.array(SHIFTS_PX), population.photons, population.photons_sd**2
+    shifts, typical, spread = np.array(shifts_px), population.photons, population.photons_sd**2
     factor, best = _best_shift(residual, weight, row, column, bank.images, bank.reach_px, shifts, typical, spread)
     return factor, (np.array([column, row]) + best) * bank.pixel_size_um
 

@@ -1,0 +1,244 @@
+"""What else the beads of a fit could be: at another height, two in place of one, one in place of two."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from defocus3d.frame_model import GRID_PX, NEARLY, PHOTONS, FrameModel, State, Z, climb, new_beads
+from defocus3d.matched_filter import Bank, heights, pairs
+
+LOCAL_STEPS = 6  # of a fit of what is around a bead, all else being known
+OTHER_HEIGHT_UM = 0.15  # the fit itself finds what is nearer
+TOO_BRIGHT = 3.0  # standard deviations of the population above its mean: perhaps two beads
+TOO_DIM = 0.5  # times the population's brightness: perhaps the middle of a ring that the background took
+LEVEL = 25  # percentile of the background's nodes that counts as its level where no bead is near
+HALVES_UM = 0.6  # beads closer than this along x and y are perhaps one, proposed twice
+COST_OF_A_BEAD = 20.0  # in log-likelihood, of two for one: what a freely placed bead gains by chance, and by faults of the PSF
+DOUBTFUL = 25.0  # in log-likelihood: another height that was less likely by less than this is tried once more
+WIDE_UM = 4.0  # beads this close are then fitted anew with it
+NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
+CLEAR_GAIN = 0.5  # in log-likelihood, for another explanation to be taken
+FIRST_STEPS = 8  # of a fit of the frame that others follow
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a look for something else that a bead could be may cost.
+
+    Attributes
+    ----------
+    worth : float
+        Another height whose log Bayes factor is lower by less than this is fitted.
+    trials : int
+        Fits of other heights of a bead, the most promising first, and of pairs.
+    steps : int
+        Of such a fit.
+    shifts_px : tuple
+        Of a bead's place, along x and y, that are held against the frame together with another height.
+    crowds : bool
+        Ask also whether a bright bead is two, and whether the background took the ring of a dim one.
+    """
+
+    worth: float
+    trials: int
+    steps: int
+    shifts_px: tuple[int, ...]
+    crowds: bool
+
+
+THOROUGH = Effort(worth=60.0, trials=3, steps=LOCAL_STEPS, shifts_px=(-2, 0, 2), crowds=True)
+# in movies of the demo's kind, half of the beads that the first fit leaves at a wrong height come right by this, in a third of its time
+QUICK = Effort(worth=12.0, trials=1, steps=4, shifts_px=(0,), crowds=False)
+
+
+def join_halves(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
+    """`state` with one bead in place of any two that are close and together no brighter than one; and the numbers of the beads kept.
+
+    Of a bead that was proposed twice, each of the two has a part of the light, and a fit does not find from there to one bead.
+    """
+    kept = np.arange(len(state.beads))
+    if not model.population.is_known:  # then nobody knows what one bead's light is
+        return state, kept
+    x, y, photons = state.beads[:, [0, 1, PHOTONS]].T
+    close = np.hypot(x[:, None] - x, y[:, None] - y) < HALVES_UM
+    dim = photons[:, None] + photons < model.population.photons + TOO_BRIGHT * model.population.photons_sd
+    for pair in np.argwhere(np.triu(close & dim, 1)):
+        if np.isin(pair, kept).all():
+            one, two = np.searchsorted(kept, pair)
+            joined = _joined(model, state, one, two)
+            if joined is not None:
+                state, kept = joined, np.delete(kept, two)
+    return state, kept
+
+
+def _joined(model: FrameModel, state: State, one: int, two: int) -> State | None:
+    """`state` without bead `two`, its light given to bead `one`, where that explains the frame as well; else None."""
+    local, now, near, corner = _around(model, state, one)
+    if two not in near:
+        return None
+    first, second = (int(np.flatnonzero(near == bead)[0]) for bead in (one, two))
+    trials = []
+    for place in (first, second):
+        beads = now.beads.copy()
+        beads[first] = now.beads[place]
+        beads[first, PHOTONS] = now.beads[[first, second], PHOTONS].sum()
+        trials.append(climb(local, local.state(np.delete(beads, second, axis=0), now.nodes), move=True, steps=LOCAL_STEPS))
+    best = min(trials, key=lambda trial: trial.cost)
+    if best.cost > now.cost + COST_OF_A_BEAD:
+        return None
+    beads = state.beads.copy()
+    beads[np.delete(near, second)] = best.beads + corner
+    return model.state(np.delete(beads, two, axis=0), state.nodes)
+
+
+def try_others(
+    model: FrameModel, state: State, bank: Bank, other: np.ndarray, which: np.ndarray, effort: Effort = THOROUGH
+) -> tuple[State, np.ndarray]:
+    """`state`, and `other` of `Fit`, with each of `which` beads, where that explains the frame better, at another height, or as two.
+
+    On the two sides of focus a bead looks much alike, and a fit cannot get from one to the other: the ways between are worse. Two
+    beads nearly in line pose as one, too bright. Each promising explanation is therefore fitted on its own, in the square around the
+    bead, and taken where the frame becomes more likely. What is known of `other` beads, (beads, 2), is kept.
+    """
+    other, seen = other.copy(), None
+    for bead in np.flatnonzero(which):
+        other[bead] = np.nan
+        if model.own_image(state, bead)[0].size == 0:
+            continue
+        if seen is not state:  # most beads stay as they are
+            seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
+        if effort.crowds and model.population.is_known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
+            state = _on_a_lower_background(model, state, bead, bank)
+            if state is not seen:
+                continue
+        others = _promising(model, state, bead, left, weight, bank, effort)
+        if others:
+            state, other[bead] = _best_of(model, state, bead, others, effort.steps)
+    return state, np.vstack([other, np.full((len(state.beads) - len(other), 2), np.nan)])
+
+
+def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[State, np.ndarray]:
+    """`state`, and `other` of `Fit`, with each bead at its other height where the frame is more likely so.
+
+    When heights were tried, other beads were still missing or elsewhere, and only what is next to a bead could give way. Those for
+    which it was close are tried again, with all beads within `WIDE_UM` and the background, and the whole frame judges.
+    """
+    other = other.copy()
+    doubtful = np.flatnonzero(other[:, 1] < DOUBTFUL)
+    for bead in doubtful[np.argsort(other[doubtful, 1], kind="stable")]:
+        if model.own_image(state, bead)[0].size == 0:
+            continue
+        local, now, near, corner = _around(model, state, bead, WIDE_UM, level=True)
+        now = climb(local, now, move=True, steps=LOCAL_STEPS)
+        beads = now.beads.copy()
+        beads[near == bead, Z:] = other[bead, 0], model.population.photons, 0.0
+        trial = climb(local, local.state(beads, now.nodes), move=True, steps=LOCAL_STEPS, beat=now.cost)
+        z = trial.beads[near == bead, Z].item()
+        if abs(z - state.beads[bead, Z]) < OTHER_HEIGHT_UM:  # it slid back
+            other[bead] = np.nan
+            continue
+        other[bead] = z, trial.cost - now.cost
+        if trial.cost < now.cost:
+            beads = state.beads.copy()
+            beads[near] = trial.beads + corner
+            trial = climb(model, model.state(beads, state.nodes, like=state), move=True, steps=FIRST_STEPS, beat=state.cost)
+            if trial.cost < state.cost - CLEAR_GAIN:
+                other[bead] = state.beads[bead, Z], state.cost - trial.cost
+                state = trial
+            else:
+                other[bead, 1] = max(trial.cost - state.cost, 0.0)
+    return state, other
+
+
+def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Bank) -> State:
+    """`state`, or a better one, in which `bead` is something else and the background around it is lower.
+
+    The background can take the ring of a bead that is taken for its middle; then no other height is promising. The level that it is
+    lowered to, as far as the light of `bead` could reach, is a low one of the frame; the whole frame then judges.
+    """
+    row, column = state.beads[bead, 1::-1] / model.psf.pixel_size_um
+    far = model.psf.radius_px + GRID_PX
+    rows, columns = (abs(np.linspace(0, n - 1, count) - at) < far for n, count, at in zip(model.image.shape, model.nodes, (row, column)))
+    around = np.outer(rows, columns).ravel()
+    nodes = np.where(around, np.minimum(state.nodes, np.percentile(state.nodes, LEVEL)), state.nodes)
+    if np.array_equal(nodes, state.nodes):
+        return state
+    low = model.lit(state, np.concatenate([np.zeros(len(state.beads)), nodes - state.nodes]))
+    others = _promising(model, low, bead, (model.image - low.expected).astype(np.float32), model.weight(low), bank, THOROUGH)
+    trial = _best_of(model, low, bead, others, THOROUGH.steps)[0] if others else low
+    if trial is low:
+        return state
+    trial = climb(model, trial, move=False, steps=4, beat=state.cost, enough=NEARLY)
+    return trial if trial.cost < state.cost - CLEAR_GAIN else state
+
+
+def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: Bank, effort: Effort) -> list[np.ndarray]:
+    """Places (n, 3) of the beads that could be there instead of `bead`, for each explanation that is worth a trial.
+
+    `left`: the frame less what is expected of it; `weight`: its inverse variance.
+    """
+    own, i, j = model.own_image(state, bead)
+    residual = left.copy()
+    residual[i, j] += own
+    x, y, z, photons = state.beads[bead, :4]
+    factor, places = heights(residual, weight, (x, y), bank, model.population, effort.shifts_px)
+    padded = np.pad(factor, 1, constant_values=-np.inf)
+    worth = max(np.interp(z, bank.z_um, factor) - effort.worth, 3.0)
+    promising = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:]) & (factor > worth)
+    promising &= abs(bank.z_um - z) > OTHER_HEIGHT_UM
+    tried = np.flatnonzero(promising)
+    tried = tried[np.argsort(-factor[tried], kind="stable")][: effort.trials]
+    others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
+    if effort.crowds and photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
+        others += pairs(residual, weight, (x, y), bank, model.population, effort.trials)
+    return others
+
+
+def _best_of(model: FrameModel, state: State, bead: int, others: list[np.ndarray], steps: int) -> tuple[State, tuple[float, float]]:
+    """`state`, or the best one with `bead` replaced by one of `others`, places (n, 3), and its neighbours adapted; `other` of `Fit`.
+
+    `steps`: of the fit of each.
+    """
+    local, now, near, corner = _around(model, state, bead)
+    me = int(np.flatnonzero(near == bead)[0])
+    ways = [(now.cost - CLEAR_GAIN, now)]
+    for places in others:
+        instead = new_beads(places, model.population.photons) - corner
+        beads = np.vstack([now.beads, instead[1:]])
+        beads[me] = instead[0]
+        more = COST_OF_A_BEAD * (len(places) - 1)
+        trial = climb(local, local.state(beads, now.nodes), move=True, steps=steps, beat=now.cost - more)
+        ways.append((trial.cost + more, trial))
+    cost, best = min(ways, key=lambda way: way[0])
+    heights_left = [(c - cost, way.beads[me, Z]) for c, way in ways if abs(way.beads[me, Z] - best.beads[me, Z]) > OTHER_HEIGHT_UM]
+    worse, z = min(heights_left, default=(np.nan, np.nan))
+    if best is now:
+        return state, (z, worse)
+    beads, fitted = state.beads.copy(), best.beads + corner
+    beads[near] = fitted[: len(near)]
+    return model.state(np.vstack([beads, fitted[len(near) :]]), state.nodes, like=state), (z, worse)
+
+
+def _around(model: FrameModel, state: State, bead: int, near_um=NEAR_UM, level=False) -> tuple[FrameModel, State, np.ndarray, np.ndarray]:
+    """Model of the square around `bead`, all else being known; the state in it of the beads near, their numbers, and its corner.
+
+    Beads of the model are the frame's less the corner, a row of parameters. `level`: the background's is fitted too.
+    """
+    pixel, half = model.psf.pixel_size_um, model.psf.radius_px
+    x, y = state.beads[bead, :2]
+    near = np.flatnonzero(np.hypot(state.beads[:, 0] - x, state.beads[:, 1] - y) < near_um)
+    known = state.expected.copy()
+    for neighbour in near:
+        own, i, j = model.own_image(state, neighbour)
+        known[i, j] -= own
+    top, left = max(0, int(y / pixel) - half), max(0, int(x / pixel) - half)
+    window = slice(top, int(y / pixel) + half + 1), slice(left, int(x / pixel) + half + 1)
+    known, nodes = known[window], np.empty(0)
+    if level:
+        nodes = np.full(4, known.min() / 2)
+        known = known - nodes[0]
+    known = np.maximum(known, 0.01)
+    local = FrameModel(model.image[window], model.psf, model.camera, model.population, known=known, level=level, album=model.album)
+    corner = new_beads([[left * pixel, top * pixel, 0.0]], 0.0)
+    seen_from_there = replace(state, beads=state.beads - corner, corners=state.corners - (top, left))
+    return local, local.state(seen_from_there.beads[near], nodes, like=seen_from_there, numbers=near), near, corner
