@@ -61,6 +61,8 @@ def test_each_search_has_its_own_uncertainties_and_probabilities(localizer, imag
         assert near.sum() >= 3 * len(images)
         assert (told["sigma_z_um"] / stated["sigma_z_um"])[near].to_numpy() == pytest.approx(FACTORS[search])
         assert set(told["flag"].to_numpy() & Flag.WEAK) == {Flag.WEAK if search == "thorough" else 0}
+        asked = stated.assign(other_loss=2.0)
+        assert set(one.judged(asked, images.shape[1:])["other_log_odds"]) == {-2.0 if search == "quick" else -1.0}
 
 
 def test_the_brightness_of_a_movie_is_the_same_by_either_search(localizer, images):

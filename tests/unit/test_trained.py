@@ -25,6 +25,7 @@ CALIBRATION = {
     "axial_range_um": [-1.0, 1.0],
     "refine": "mle",
     "acceptance": {"quick": [], "thorough": []},
+    "other_weight": {"quick": 0.2, "thorough": 0.2},
     "sigma_scale": dict.fromkeys(STAGES, {"nodes": {}, "weights": []}),
 }
 ROW = {"path": None, "z_step_um": None, "trained": "elsewhere/water"}
@@ -241,7 +242,7 @@ def test_another_read_noise_is_no_error(folder):
 
 def test_refinement_that_was_not_calibrated_is_refused(folder):
     file = networks(folder) / "calibration.json"
-    file.write_text(json.dumps(CALIBRATION | {"refine": "none", "acceptance": {}}))
+    file.write_text(json.dumps(CALIBRATION | {"refine": "none", "acceptance": {}, "other_weight": {}}))
     refused(folder, "config, key localization.refine: mle, but", "elsewhere/water", "set it to none")
     folder.config = {"localization": {"refine": "none"}}
     folder.check()
@@ -279,6 +280,6 @@ def test_a_calibration_by_what_this_version_does_not_know_is_refused(folder):
     file.write_text(json.dumps(CALIBRATION | {"sigma_scale": scales["motion"]}))
     folder.check()
     earlier = {"sigma_scale": {"networks": scales["motion"]["networks"], "refined": scales["motion"]["quick"]}}
-    for other in ({"sigma_scale": scales["blur"]}, earlier, {"acceptance": [0.0, 1.0, 0.0, 0.0]}):
+    for other in ({"sigma_scale": scales["blur"]}, earlier, {"acceptance": [0.0, 1.0, 0.0, 0.0]}, {"other_weight": 0.2}):
         file.write_text(json.dumps(CALIBRATION | other))
         refused(folder, "elsewhere/water/calibration.json: is a network of another version of defocus3d; train anew with this one")

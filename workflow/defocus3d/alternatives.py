@@ -178,9 +178,9 @@ def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: B
     `left`: the frame less what is expected of it; `weight`: its inverse variance.
     """
     own, i, j = model.own_image(state, bead)
-    residual = left.copy()
-    residual[i, j] += own
     x, y, z, photons = state.beads[bead, :4]
+    residual, without = left, left[i, j].copy()
+    residual[i, j] += own  # until the end: to copy the frame for each bead would take as long as all the rest
     factor, places = heights(residual, weight, (x, y), bank, model.population, effort.shifts_px)
     padded = np.pad(factor, 1, constant_values=-np.inf)
     worth = max(np.interp(z, bank.z_um, factor) - effort.worth, 3.0)
@@ -191,6 +191,7 @@ def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: B
     others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
     if effort.crowds and photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
         others += pairs(residual, weight, (x, y), bank, model.population, effort.trials)
+    left[i, j] = without
     return others
 
 

@@ -92,8 +92,8 @@ class Calibration:
 class Localizer:
     """The networks of one optics, ready for frames of one camera.
 
-    `search` of the fit: "quick", up the likelihood from the networks' answers, and once from the other side of focus; or "thorough", which
-    asks of each bead whatever else it could be, drops improbable ones and looks for missed ones.
+    `search` of the fit: "quick", up the likelihood from the networks' answers, and once from another height; or "thorough", which asks
+    of each bead whatever else it could be, drops improbable ones and looks for missed ones.
     """
 
     fcn: Network
