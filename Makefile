@@ -4,7 +4,7 @@
 # make test-slurm, make test-conda    the workflow on a SLURM cluster of this machine, and in conda environments
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
 # make test-programs    the exports in Picasso and napari, which get an environment of their own
-# make bench-large, make bench-tracks    memory and time of a long movie (with the demo's networks), and of a million localizations
+# make bench-large, make bench-short, make bench-tracks    a long movie and many short ones (with the demo's networks), and a million localizations: time, and of the long ones memory
 # make lint    the checks of Snakemake and snakefmt
 # make docs    write docs/configuration.md anew, after a change of a schema
 # make overview    draw the README's picture anew, from the demo's results
@@ -26,7 +26,7 @@ PROGRAMS := .venv-programs
 INSTALL := -m pip install --disable-pip-version-check --no-input --progress-bar off --use-pep517 --require-hashes -r
 RESOLVED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: demo new test test-slurm test-conda test-browser test-programs bench-large bench-tracks lint docs overview clean distclean lock
+.PHONY: demo new test test-slurm test-conda test-browser test-programs bench-large bench-short bench-tracks lint docs overview clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
@@ -53,6 +53,9 @@ test-programs: $(PROGRAMS)/complete
 
 bench-large: $(READY)
 	$(BIN)/python tests/benchmarks/large_movie.py
+
+bench-short: $(READY)
+	$(BIN)/python tests/benchmarks/short_movies.py
 
 bench-tracks: $(READY)
 	$(BIN)/python tests/benchmarks/many_tracks.py

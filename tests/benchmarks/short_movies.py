@@ -22,22 +22,25 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from defocus3d.camera import Camera
 from defocus3d.psf import PSF
+from defocus3d.water import stokes_einstein
 
 OPTICS = ROOT / "results" / "optics" / "water_1p2"
-BEADS, STEP_UM = 8, 0.14  # in each movie, half of them within the axial range; rms step between frames of 20 ms along an axis
+BEADS, DEPTH_UM = 8, 3.0  # in each movie, half of them within the axial range; they start no farther from focus
 PHOTONS, BACKGROUND = 6000.0, 20.0
+DIAMETER_UM, TEMPERATURE_C, INTERVAL_S = 0.5, 25.0, 0.02
 
 
-def write_analysis(folder: Path, movies: int, frames: int, size: int, extra: dict) -> None:
+def write_analysis(folder: Path, movies: int, frames: int, size: int, search: str) -> None:
     """Movies of beads that diffuse, and an analysis of them with the networks of the demo."""
     psf, camera, names = PSF.load(OPTICS / "psf.npz"), Camera(), [f"short_{k}" for k in range(movies)]
+    step_um = np.sqrt(2 * stokes_einstein(DIAMETER_UM, TEMPERATURE_C, None)[0] * INTERVAL_S)
     low, high = psf.z_range_um
     for part in ("config", "data"):
         (folder / part).mkdir(parents=True)
     for k, name in enumerate(names):
         rng = np.random.default_rng([1, k])
-        start = rng.uniform([0, 0, -3], [size * psf.pixel_size_um] * 2 + [3], (BEADS, 3))
-        paths = start + np.cumsum(rng.normal(0, STEP_UM, (frames, BEADS, 3)), axis=0)
+        start = rng.uniform([0, 0, -DEPTH_UM], [size * psf.pixel_size_um] * 2 + [DEPTH_UM], (BEADS, 3))
+        paths = start + np.cumsum(rng.normal(0, step_um, (frames, BEADS, 3)), axis=0)
         images = []
         for x, y, z in paths.transpose(0, 2, 1):
             near = (z > low) & (z < high)
@@ -46,11 +49,11 @@ def write_analysis(folder: Path, movies: int, frames: int, size: int, extra: dic
         tifffile.imwrite(folder / "data" / f"{name}.tif", counts, photometric="minisblack")
     trained = {"optics": ["water"], "trained": str(OPTICS), "pixel_size_um": psf.pixel_size_um}
     pd.DataFrame(trained).to_csv(folder / "config" / "bead_stacks.tsv", sep="\t", index=False)
-    rows = {"acquisition": names, "optics": "water", "path": [f"data/{name}.tif" for name in names], "frame_interval_s": 0.02,
-            "exposure_s": 0.01, "bead_diameter_um": 0.5, "temperature_c": 25}  # fmt: skip
+    rows = {"acquisition": names, "optics": "water", "path": [f"data/{name}.tif" for name in names], "frame_interval_s": INTERVAL_S,
+            "exposure_s": INTERVAL_S / 2, "bead_diameter_um": DIAMETER_UM, "temperature_c": TEMPERATURE_C}  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "config" / "acquisitions.tsv", sep="\t", index=False)
-    config = {"bead_stacks": "config/bead_stacks.tsv", "acquisitions": "config/acquisitions.tsv", "axial_range_um": [-1.5, 1.5]}
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config | extra))
+    config = {"bead_stacks": "config/bead_stacks.tsv", "acquisitions": "config/acquisitions.tsv", "axial_range_um": "auto"}
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config | {"localization": {"search": search}}))
 
 
 def main():
@@ -62,7 +65,7 @@ def main():
     parser.add_argument("--search", choices=["thorough", "quick"], default="thorough")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        write_analysis(Path(folder), given.movies, given.frames, given.size, {"localization": {"search": given.search}})
+        write_analysis(Path(folder), given.movies, given.frames, given.size, given.search)
         start = time.perf_counter()
         command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", str(given.cores)]
         subprocess.run([*command, "--quiet", "all"], check=True)

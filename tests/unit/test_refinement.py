@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optics import PIXEL_UM, gaussian_psf
 
-from defocus3d.alternatives import THOROUGH, reconsider
+from defocus3d.alternatives import THOROUGH, _promising, reconsider
 from defocus3d.camera import Camera
 from defocus3d.frame_model import BLUR, PARAMETERS, PHOTONS, FrameModel, Z, climb, damped_inverse, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
@@ -275,6 +275,29 @@ def test_beyond_the_frame_there_is_no_light_to_explain(place):
     factor, _ = heights(residual, np.full((41, 41), 1e-2, np.float32), place, Bank.of(psf), BEADS, THOROUGH.shifts_px)
     middle = abs(Bank.of(psf).z_um) < 0.3  # sharp: none of the frame's light is near
     assert (factor[middle] < 5).all()
+
+
+@pytest.mark.parametrize("place", [(0.4, 0.2, 0.5), (5.9, 5.6, -0.5), (3.0, 0.1, 0.1), (2.9, 3.1, 0.4)])
+def test_heights_at_the_edge_of_a_frame_are_those_of_a_larger_one_with_no_light_beyond(place):
+    psf, margin = gaussian_psf(), 40
+    residual = np.random.default_rng(8).normal(0, 3, (60, 60)).astype(np.float32) + psf.image(*place, (60, 60), 3000.0).astype(np.float32)
+    weight = np.random.default_rng(9).uniform(0.5e-2, 2e-2, (60, 60)).astype(np.float32)
+    here = heights(residual, weight, place[:2], Bank.of(psf), BEADS, THOROUGH.shifts_px)
+    there = np.array(place[:2]) + margin * PIXEL_UM
+    padded = heights(np.pad(residual, margin), np.pad(weight, margin), there, Bank.of(psf), BEADS, THOROUGH.shifts_px)
+    assert here[0] == pytest.approx(padded[0], rel=1e-4, abs=1e-3)
+    assert here[1] == pytest.approx(padded[1] - margin * PIXEL_UM)
+
+
+def test_a_look_at_other_heights_leaves_the_residual_as_it_was():
+    psf, rng = gaussian_psf(), np.random.default_rng(17)
+    truth = np.array([[3.0, 3.0, -0.5], [3.3, 3.1, 0.4]])
+    model = FrameModel(scene(psf, truth, rng), psf, CAMERA, BEADS)
+    state = model.start(truth * (1, 1, -1), 3000.0)
+    residual = (model.image - state.expected).astype(np.float32)
+    before = residual.copy()
+    assert _promising(model, state, 0, residual, model.weight(state), Bank.of(psf), THOROUGH)
+    assert np.array_equal(residual, before)
 
 
 def test_beads_far_outside_of_the_frame_are_no_error():

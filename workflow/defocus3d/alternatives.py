@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from defocus3d.frame_model import GRID_PX, NEARLY, PHOTONS, FrameModel, State, Z, climb, new_beads
+from defocus3d.frame_model import FIRST_STEPS, GRID_PX, NEARLY, PHOTONS, FrameModel, State, Z, climb, new_beads
 from defocus3d.matched_filter import Bank, heights, pairs
 
 LOCAL_STEPS = 6  # of a fit of what is around a bead, all else being known
@@ -18,7 +18,6 @@ DOUBTFUL = 25.0  # in log-likelihood: another height that was less likely by les
 WIDE_UM = 4.0  # beads this close are then fitted anew with it
 NEAR_UM = 2.0  # beads this close are fitted anew with a bead whose height is tried
 CLEAR_GAIN = 0.5  # in log-likelihood, for another explanation to be taken
-FIRST_STEPS = 8  # of a fit of the frame that others follow
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Effort:
         Of such a fit.
     shifts_px : tuple
         Of a bead's place, along x and y, that are held against the frame together with another height.
-    crowds : bool
+    by_brightness : bool
         Ask also whether a bright bead is two, and whether the background took the ring of a dim one.
     """
 
@@ -43,12 +42,12 @@ class Effort:
     trials: int
     steps: int
     shifts_px: tuple[int, ...]
-    crowds: bool
+    by_brightness: bool
 
 
-THOROUGH = Effort(worth=60.0, trials=3, steps=LOCAL_STEPS, shifts_px=(-2, 0, 2), crowds=True)
-# in movies of the demo's kind, half of the beads that the first fit leaves at a wrong height come right by this, in a third of its time
-QUICK = Effort(worth=12.0, trials=1, steps=4, shifts_px=(0,), crowds=False)
+THOROUGH = Effort(worth=60.0, trials=3, steps=LOCAL_STEPS, shifts_px=(-2, 0, 2), by_brightness=True)
+# in movies of the demo's kind, half of the beads that the first fit leaves at a wrong height come right by this, in a third of that fit's time
+QUICK = Effort(worth=12.0, trials=1, steps=4, shifts_px=(0,), by_brightness=False)
 
 
 def join_halves(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
@@ -96,7 +95,7 @@ def try_others(
 ) -> tuple[State, np.ndarray]:
     """`state`, and `other` of `Fit`, with each of `which` beads, where that explains the frame better, at another height, or as two.
 
-    On the two sides of focus a bead looks much alike, and a fit cannot get from one to the other: the ways between are worse. Two
+    `effort` says how much is tried, and whether two are. On the two sides of focus a bead looks much alike, and a fit cannot get from one to the other: the ways between are worse. Two
     beads nearly in line pose as one, too bright. Each promising explanation is therefore fitted on its own, in the square around the
     bead, and taken where the frame becomes more likely. What is known of `other` beads, (beads, 2), is kept.
     """
@@ -107,8 +106,8 @@ def try_others(
             continue
         if seen is not state:  # most beads stay as they are
             seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
-        if effort.crowds and model.population.is_known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
-            state = _on_a_lower_background(model, state, bead, bank)
+        if effort.by_brightness and model.population.is_known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
+            state = _on_a_lower_background(model, state, bead, bank, effort)
             if state is not seen:
                 continue
         others = _promising(model, state, bead, left, weight, bank, effort)
@@ -150,7 +149,7 @@ def reconsider(model: FrameModel, state: State, other: np.ndarray) -> tuple[Stat
     return state, other
 
 
-def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Bank) -> State:
+def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Bank, effort: Effort) -> State:
     """`state`, or a better one, in which `bead` is something else and the background around it is lower.
 
     The background can take the ring of a bead that is taken for its middle; then no other height is promising. The level that it is
@@ -164,23 +163,23 @@ def _on_a_lower_background(model: FrameModel, state: State, bead: int, bank: Ban
     if np.array_equal(nodes, state.nodes):
         return state
     low = model.lit(state, np.concatenate([np.zeros(len(state.beads)), nodes - state.nodes]))
-    others = _promising(model, low, bead, (model.image - low.expected).astype(np.float32), model.weight(low), bank, THOROUGH)
-    trial = _best_of(model, low, bead, others, THOROUGH.steps)[0] if others else low
+    others = _promising(model, low, bead, (model.image - low.expected).astype(np.float32), model.weight(low), bank, effort)
+    trial = _best_of(model, low, bead, others, effort.steps)[0] if others else low
     if trial is low:
         return state
     trial = climb(model, trial, move=False, steps=4, beat=state.cost, enough=NEARLY)
     return trial if trial.cost < state.cost - CLEAR_GAIN else state
 
 
-def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: Bank, effort: Effort) -> list[np.ndarray]:
+def _promising(model: FrameModel, state: State, bead: int, residual, weight, bank: Bank, effort: Effort) -> list[np.ndarray]:
     """Places (n, 3) of the beads that could be there instead of `bead`, for each explanation that is worth a trial.
 
-    `left`: the frame less what is expected of it; `weight`: its inverse variance.
+    `residual`: the frame less what is expected of it, which is as it was in the end; `weight`: its inverse variance.
     """
     own, i, j = model.own_image(state, bead)
     x, y, z, photons = state.beads[bead, :4]
-    residual, without = left, left[i, j].copy()
-    residual[i, j] += own  # until the end: to copy the frame for each bead would take as long as all the rest
+    before = residual[i, j].copy()
+    residual[i, j] += own  # the bead is taken out of what is expected; a copy of the whole frame for each bead would cost more than this
     factor, places = heights(residual, weight, (x, y), bank, model.population, effort.shifts_px)
     padded = np.pad(factor, 1, constant_values=-np.inf)
     worth = max(np.interp(z, bank.z_um, factor) - effort.worth, 3.0)
@@ -189,9 +188,9 @@ def _promising(model: FrameModel, state: State, bead: int, left, weight, bank: B
     tried = np.flatnonzero(promising)
     tried = tried[np.argsort(-factor[tried], kind="stable")][: effort.trials]
     others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
-    if effort.crowds and photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
+    if effort.by_brightness and photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
         others += pairs(residual, weight, (x, y), bank, model.population, effort.trials)
-    left[i, j] = without
+    residual[i, j] = before
     return others
 
 

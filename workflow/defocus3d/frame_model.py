@@ -18,6 +18,7 @@ LEAST_BACKGROUND = 0.05
 STEP_LIMIT_UM = np.array([0.05, 0.05, 0.15])  # of x, y, z in one step: well within the basin of the start
 CONVERGED = 1e-3  # a gain in log-likelihood per bead below this ends the fit: a few percent of an uncertainty
 NEARLY = 1e-2  # one that others follow
+FIRST_STEPS = 8  # of such a fit
 FEW, SETTLED = 12, 2.0  # of more beads, those that a step promises less than so many times that gain stay as they are in it
 PARAMETERS = 5  # of a bead: x, y, z in µm, photons, and how much more than on average it was blurred by its motion
 Z, PHOTONS, BLUR = range(2, PARAMETERS)  # where they are; the places come first

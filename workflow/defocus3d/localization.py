@@ -56,8 +56,8 @@ class Calibration:
     sigma_scale : dict
         For each of `sigma_scale.STAGES`: the `SigmaScale` whose factors on the stated uncertainties make 68 % of errors lie within one.
     other_weight : dict
-        For each search of the fit, "quick" and "thorough": what a difference in log-likelihood between two heights of a bead is worth, as log odds: less than 1, since beads that the fit
-        does not know of mislead it.
+        For each search of the fit, "quick" and "thorough": what a difference in log-likelihood between two heights of a bead is worth, as log
+        odds: less than 1, since beads that the fit does not know of mislead it.
     acceptance : dict
         For each search: weights of `acceptance.Acceptance`, how probable it is that a localization is right.
     pixel_size_um, axial_range_um, photons, background_e, density_per_um2
@@ -204,7 +204,7 @@ class Localizer:
         return float(np.prod(shape)) * self.psf.pixel_size_um**2
 
     def _informed(self, beads: Population) -> dict:
-        """Of `fit_frame`: to search in the light of what is known of the movie's beads."""
+        """Arguments of `fit_frame` by which it searches in the light of what is known of the movie's beads."""
         return {"population": beads, "bank": self.bank, "thorough": self.search == "thorough"}
 
     def _fits(self, found: pd.DataFrame, images_e: np.ndarray, threads: int, **how) -> list:

@@ -281,10 +281,6 @@ def _best_shift(residual, weight, row, column, images, reach, shifts, typical, s
     rows, columns = residual.shape
     half = images.shape[1] // 2
     factor, best = np.full(len(images), -np.inf), np.zeros((len(images), 2), np.int64)
-    far = half + np.abs(shifts).max()
-    top, first = min(max(0, row - far), rows), min(max(0, column - far), columns)
-    bottom, last = max(top, row + far + 1), max(first, column + far + 1)
-    weighted = residual[top:bottom, first:last] * weight[top:bottom, first:last]
     for k in range(len(images)):
         for dy in shifts:
             for dx in shifts:
@@ -292,11 +288,11 @@ def _best_shift(residual, weight, row, column, images, reach, shifts, typical, s
                 product, square = np.float32(0), np.float32(0)
                 left, right = max(0, x - reach[k]), max(0, min(columns, x + reach[k] + 1))
                 for i in range(max(0, y - reach[k]), min(rows, y + reach[k] + 1)):
-                    line, image = images[k, i - y + half, left - x + half :], weighted[i - top, left - first : right - first]
-                    weights = weight[i, left:right]
-                    for j in range(len(image)):
-                        product += line[j] * image[j]
-                        square += line[j] * line[j] * weights[j]
+                    line, light, weights = images[k, i - y + half, left - x + half :], residual[i, left:right], weight[i, left:right]
+                    for j in range(len(light)):
+                        share = line[j] * weights[j]
+                        product += share * light[j]
+                        square += share * line[j]
                 bright, variance = (max(product, 0.0) / square, 1 / square) if square > 0 else (0.0, 1e12)
                 wide = variance + spread
                 gain = 0.5 * (np.log(variance / wide) - (bright - typical) ** 2 / wide + bright**2 / variance)

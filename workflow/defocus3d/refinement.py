@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from defocus3d.alternatives import FIRST_STEPS, QUICK, join_halves, reconsider, try_others
+from defocus3d.alternatives import OTHER_HEIGHT_UM, QUICK, join_halves, reconsider, try_others
 from defocus3d.camera import Camera
 from defocus3d.frame_model import (
     CONVERGED,
+    FIRST_STEPS,
     LEAST_DAMPING,
     NEARLY,
     PHOTONS,
     Album,
     FrameModel,
     State,
+    Z,
     blocks_of_beads,
     climb,
     damped_inverse,
@@ -75,7 +77,7 @@ def fit_frame(
     bank : Bank, optional
         With it, beads may change to another height. Needs `population`.
     thorough : bool
-        And every other explanation is asked for, improbable beads are dropped, and light without a bead gets one.
+        With the bank, ask for every other explanation too, drop improbable beads, and give light without a bead one.
     album : frame_model.Album, optional
         Of another frame's fit with this PSF, done by now: memory that need not be asked for again.
     """
@@ -83,22 +85,22 @@ def fit_frame(
     source = np.arange(len(places_um))
     state = model.start(np.asarray(places_um, float).reshape(-1, 3), population.photons if population else 100.0)
     state = climb(model, state, move=False, steps=4, enough=NEARLY if move else CONVERGED)
-    other = np.full((len(state.beads), 2), np.nan)
     if move and population:
         state, source = join_halves(model, climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY))
-        other = other[source]
+    other = np.full((len(source), 2), np.nan)
     if move and bank is not None and thorough:
-        state, source, other = _search(model, state, source, bank)
+        state, source, other = _search(model, state, source, other, bank)
     elif move:
         if bank is not None:
             state, other = try_others(model, state, bank, other, np.ones(len(source), bool), QUICK)
         state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH if population else CONVERGED)
+        other[abs(state.beads[:, Z] - other[:, 0]) < OTHER_HEIGHT_UM] = np.nan  # the fit, as it went on, got there by itself
     return _judge(model, state, source, other, (_covariances if move else _covariances_apart)(model, state))
 
 
-def _search(model: FrameModel, state: State, source, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
+def _search(model: FrameModel, state: State, source, other, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
     """Rounds of trying other explanations, dropping improbable beads and adding missed ones; with `source` and `other` of `Fit`."""
-    other, before = np.full((len(source), 2), np.nan), None
+    before = None
     for _ in range(ROUNDS):
         tried, other = try_others(model, state, bank, other, _changed(model, state, before))
         before, state = state, climb(model, tried, move=True, steps=4, enough=NEARLY)
