@@ -39,10 +39,10 @@ def test_scenes_of_a_group_have_their_conditions_in_common():
 
 
 def test_some_of_the_held_out_scenes_that_calibrate_are_at_rest():
-    assert calibration_parts(400) == (128, 256) and calibration_parts(2) == (1, 1) and calibration_parts(16) == (8, 8)
+    assert calibration_parts(640) == (256, 512) and calibration_parts(2) == (1, 1) and calibration_parts(16) == (8, 8)
     blur = held_out_blur(80, 0.06)
-    assert calibration_parts(80) == (24, 48) and blur.shape == (80, 2)
-    assert (blur[:24] == 0.06).all() and (blur[24:48] == 0.0).all() and (blur[48:] == 0.06).all()
+    assert calibration_parts(80) == (32, 64) and blur.shape == (80, 2)
+    assert (blur[:32] == 0.06).all() and (blur[32:64] == 0.0).all() and (blur[64:] == 0.06).all()
     scenes = draw_scenes(gaussian_psf(), (-1.0, 1.0), 40, 64, **RANGES, blur_um=held_out_blur(40, 0.06), seed=1, group=HELD_OUT_GROUP)
     assert scenes.blur_um.tolist() == held_out_blur(40, 0.06)[:, 0].tolist()
     drawn = draw(blur=(0.01, 0.05)).blur_um

@@ -17,7 +17,7 @@ from defocus3d.sheets import Sheet, read_sheet
 
 # what `training.preset` stands for; a key of `training` that the config gives goes before it. Other defaults are in schemas/
 PRESETS = {
-    "quick": {"scenes": 6000, "held_out_scenes": 400, "fcn_steps": 4000, "cnn_steps": 15000},
+    "quick": {"scenes": 6000, "held_out_scenes": 640, "fcn_steps": 4000, "cnn_steps": 15000},
     "full": {"scenes": 30000, "held_out_scenes": 1000, "fcn_steps": 30000, "cnn_steps": 30000},
 }
 NO_RANGES = ("export",), ("brownian", "wall_z_um")  # lists in any order; all others are [low, high]
