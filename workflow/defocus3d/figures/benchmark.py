@@ -121,7 +121,7 @@ def draw_coverage(coverage: pd.DataFrame) -> Figure:
             panel.set(xlabel=label, ylim=(0, 1.03))
             if over != "z_um":
                 panel.set_xscale("log")
-                style.plain_log(panel.xaxis)
+                style.plain_log(panel.xaxis, narrow=True)
         row[0].set_title(METHODS[method][3])
     entries = [Line2D([], [], color=style.AXIS_COLOURS[a], marker=style.AXIS_MARKERS[a], ms=5, label=a) for a in style.AXES]
     entries.append(Line2D([], [], color=style.INK, ls="--", label="68.3 and 95.4 %, of true uncertainties"))

@@ -160,10 +160,14 @@ def scale_bar(axes, fraction: float = 0.3, colour: str = INK, fontsize: float = 
     return length
 
 
-def plain_log(axis) -> None:
-    """Write a logarithmic `axis` (of matplotlib, with its limits set) in plain numbers, more of them the shorter it is."""
+def plain_log(axis, narrow: bool = False) -> None:
+    """Write a logarithmic `axis` (of matplotlib, with its limits set) in plain numbers, more of them the shorter it is.
+
+    `narrow`: of a panel that has no room for three numbers a decade.
+    """
     low, high = sorted(axis.get_view_interval())
-    steps = (1, 1.5, 2, 3, 4, 5, 7) if high / low < 6 else (1, 2, 5) if high / low < 300 else (1,)
+    few = (1, 3) if narrow else (1, 2, 5)
+    steps = (1, 1.5, 2, 3, 4, 5, 7) if high / low < 6 else few if high / low < 300 else (1,)
     ticks = [step * 10.0**power for power in range(-9, 10) for step in steps]
     axis.set_ticks([tick for tick in ticks if low * 0.999 <= tick <= high * 1.001])
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
