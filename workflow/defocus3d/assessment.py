@@ -115,12 +115,12 @@ def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed
     """Rows of evaluation.csv on the held-out scenes `which`, by stage: all, and over z, density and brightness."""
     images, truth = _noisy(scenes, which, localizer.camera, seed), _truth(scenes, which)
     low, high = localizer.calibration.axial_range_um
-    moving = _moving(localizer, scenes.blur_um[which])
-    bound = _bounds(moving[0], truth)  # the scenes that judge have one blur
+    blur_um = scenes.blur_um[which]
+    bound = _bounds(_moving(localizer, blur_um)[0], truth)  # the scenes that judge have one blur
     truth = truth.assign(**{f"crlb_{a}_um": bound[:, k] for k, a in enumerate(AXES)})
     rows = []
     for stage in ("networks", *_searches(refine)):
-        searching = [replace(one, search=stage) for one in moving]
+        searching = _moving(replace(localizer, search=stage), blur_um)  # few, so that each prepares its matched filters once
         known = repeat(None) if stage == "networks" else _populations(images, searching)
         found = _by_movie(images, searching, Localizer.locate, known, f"evaluation, {stage}")
         found = found[found["flag"] == 0]
