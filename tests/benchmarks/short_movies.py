@@ -18,7 +18,9 @@ import tifffile
 import yaml
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "workflow"))
+sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests" / "workflow")]
+
+from tiny_analysis import write_acquisitions
 
 from defocus3d.camera import Camera
 from defocus3d.psf import PSF
@@ -27,7 +29,7 @@ from defocus3d.water import stokes_einstein
 OPTICS = ROOT / "results" / "optics" / "water_1p2"
 BEADS, DEPTH_UM = 8, 3.0  # in each movie, half of them within the axial range; they start no farther from focus
 PHOTONS, BACKGROUND = 6000.0, 20.0
-DIAMETER_UM, TEMPERATURE_C, INTERVAL_S = 0.5, 25.0, 0.02
+DIAMETER_UM, TEMPERATURE_C, INTERVAL_S = 0.5, 25.0, 0.02  # as the sheet of `write_acquisitions` has them
 
 
 def write_analysis(folder: Path, movies: int, frames: int, size: int, search: str) -> None:
@@ -49,9 +51,7 @@ def write_analysis(folder: Path, movies: int, frames: int, size: int, search: st
         tifffile.imwrite(folder / "data" / f"{name}.tif", counts, photometric="minisblack")
     trained = {"optics": ["water"], "trained": str(OPTICS), "pixel_size_um": psf.pixel_size_um}
     pd.DataFrame(trained).to_csv(folder / "config" / "bead_stacks.tsv", sep="\t", index=False)
-    rows = {"acquisition": names, "optics": "water", "path": [f"data/{name}.tif" for name in names], "frame_interval_s": INTERVAL_S,
-            "exposure_s": INTERVAL_S / 2, "bead_diameter_um": DIAMETER_UM, "temperature_c": TEMPERATURE_C}  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / "config" / "acquisitions.tsv", sep="\t", index=False)
+    write_acquisitions(folder, {name: f"data/{name}.tif" for name in names})
     config = {"bead_stacks": "config/bead_stacks.tsv", "acquisitions": "config/acquisitions.tsv", "axial_range_um": "auto"}
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config | {"localization": {"search": search}}))
 
