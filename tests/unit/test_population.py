@@ -9,6 +9,11 @@ from defocus3d.population import Population
 UNKNOWN = Population.unknown((1000, 9000), (0.01, 0.09), (-1.5, 1.5))
 
 
+def counting_error(photons, rng):
+    """Of a bead's light and of a background of 20 a pixel, beneath an image that covers more pixels out of focus."""
+    return np.sqrt(photons + 20 * rng.uniform(20, 500, len(photons)))
+
+
 def test_what_is_known_beforehand_is_the_middle_of_the_training():
     assert UNKNOWN.photons == pytest.approx(3000)
     assert UNKNOWN.density_per_um3 == pytest.approx(0.01)
@@ -17,9 +22,9 @@ def test_what_is_known_beforehand_is_the_middle_of_the_training():
 @pytest.mark.parametrize("cv", [0.1, 0.3])
 def test_brightness_and_its_spread_are_found_beneath_the_errors(cv):
     rng, n = np.random.default_rng(1), 4000
-    sigma = rng.uniform(50, 300, n)
-    photons = 5000 * (1 + cv * rng.standard_normal(n)) + sigma * rng.standard_normal(n)
-    found = population.measure(photons, sigma, 1e5, UNKNOWN)
+    photons = 5000 * np.maximum(1 + cv * rng.standard_normal(n), 0.1)
+    sigma = counting_error(photons, rng)
+    found = population.measure(photons + sigma * rng.standard_normal(n), sigma, 1e5, UNKNOWN)
     # the best measured quarter counts: 1,000 beads, and their brighter half for the spread; errors of median and MAD are 1.25 and
     # 1.65 / sqrt(2) times those of mean and sd
     assert found.photons == pytest.approx(5000, rel=4 * 1.25 * cv / np.sqrt(n / 4))
@@ -35,26 +40,38 @@ def with_outliers(rng, n, typical, cv, every, factors):
 
 
 def test_a_tenth_of_overlapping_beads_does_not_matter():
-    photons = with_outliers(np.random.default_rng(2), 4000, 5000, 0.1, 10, (1.3, 2.0))
-    found = population.measure(photons, np.full(len(photons), 100.0), 1e5, UNKNOWN)
+    rng = np.random.default_rng(2)
+    photons = with_outliers(rng, 4000, 5000, 0.1, 10, (1.3, 2.0))
+    found = population.measure(photons, counting_error(photons, rng), 1e5, UNKNOWN)
     assert found.photons == pytest.approx(5000, rel=0.03) and found.photons_cv < 0.14
 
 
 def test_a_fifth_of_overlapping_beads_hardly_widens_the_spread():
-    photons = with_outliers(np.random.default_rng(5), 4000, 5000, 0.1, 5, (1.3, 2.0))
-    assert population.measure(photons, np.full(len(photons), 100.0), 1e5, UNKNOWN).photons_cv < 0.15
+    rng = np.random.default_rng(5)
+    photons = with_outliers(rng, 4000, 5000, 0.1, 5, (1.3, 2.0))
+    assert population.measure(photons, counting_error(photons, rng), 1e5, UNKNOWN).photons_cv < 0.15
 
 
 def test_a_fifth_of_beads_on_the_wrong_side_of_focus_does_not_matter():
-    photons = with_outliers(np.random.default_rng(3), 600, 6000, 0.05, 5, (0.5, 0.9))
-    found = population.measure(photons, np.full(len(photons), 150.0), 1e4, UNKNOWN)
+    rng = np.random.default_rng(3)
+    photons = with_outliers(rng, 600, 6000, 0.05, 5, (0.5, 0.9))
+    found = population.measure(photons, counting_error(photons, rng), 1e4, UNKNOWN)
     assert found.photons == pytest.approx(6000, rel=0.02) and found.photons_cv < 0.054
 
 
 def test_a_third_of_beads_on_the_wrong_side_of_focus_hardly_widens_the_spread():
-    photons = with_outliers(np.random.default_rng(4), 600, 6000, 0.08, 3, (0.4, 0.9))
-    found = population.measure(photons, np.full(len(photons), 100.0), 1e4, UNKNOWN)
+    rng = np.random.default_rng(4)
+    photons = with_outliers(rng, 600, 6000, 0.08, 3, (0.4, 0.9))
+    found = population.measure(photons, counting_error(photons, rng), 1e4, UNKNOWN)
     assert found.photons_cv == pytest.approx(0.08, rel=0.35)
+
+
+def test_dim_false_finds_of_small_uncertainty_do_not_count_as_the_best_measured():
+    rng = np.random.default_rng(6)
+    photons = np.concatenate([5000 * (1 + 0.1 * rng.standard_normal(500)), rng.uniform(1000, 4000, 125)])
+    sigma = counting_error(photons, rng)
+    found = population.measure(photons, sigma, 1e4, UNKNOWN)
+    assert found.photons == pytest.approx(5000, rel=0.05) and found.photons_cv < 0.15
 
 
 def test_few_or_faint_beads_tell_nothing():

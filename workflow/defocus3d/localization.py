@@ -92,7 +92,7 @@ class Calibration:
 class Localizer:
     """The networks of one optics, ready for frames of one camera.
 
-    `search` of the fit: "quick", up the likelihood from the networks' answers, and once from another height; or "thorough", which asks
+    `search` of the fit: "quick", which looks once for another height of each bead and once for missed ones; or "thorough", which asks
     of each bead whatever else it could be, drops improbable ones and looks for missed ones.
     """
 

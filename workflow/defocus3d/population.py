@@ -60,7 +60,9 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     """The population that beads belong to, each measured on its own; `unknown` where there are too few.
 
     The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
-    beads beyond the range. Beads on the wrong side of focus are too dim, all of them, and beads that overlap too bright or too dim;
+    beads beyond the range. The uncertainty itself would choose dim ones, and up to half of them would be false: it grows with the root of
+    the light where that is most of the noise, and not at all where the background is. So best is the least uncertainty over the fourth
+    root, between the two. Beads on the wrong side of focus are too dim, all of them, and beads that overlap too bright or too dim;
     `_bulk` hardly minds them. The brightness is the bulk's median; the scatter s is that for which half of the brighter ones of the bulk
     lie as far from it as a Gaussian of variance s² + sigma² has it.
 
@@ -76,7 +78,7 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
     if clear.sum() < FEWEST:
         return unknown
     bright, error = photons[clear], UNSTATED * sigma[clear]
-    sharp = np.argsort(error, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(error)))]
+    sharp = np.argsort(error / bright**0.25, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(error)))]
     bright, error = bright[sharp], error[sharp]
     bulk = _bulk(bright)
     middle = float(np.median(bright[bulk]))

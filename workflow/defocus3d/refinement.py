@@ -75,9 +75,9 @@ def fit_frame(
         Fit the places too; else brightness and background alone; the uncertainties are still those for places that are not known, but
         those of a place leave neighbours and background out.
     bank : Bank, optional
-        With it, beads may change to another height. Needs `population`.
+        With it, beads may change to another height, and light without a bead gets one. Needs `population`.
     thorough : bool
-        With the bank, ask for every other explanation too, drop improbable beads, and give light without a bead one.
+        With the bank, ask for every other explanation, more than once, and drop improbable beads; else look once at what promises most.
     album : frame_model.Album, optional
         Of another frame's fit with this PSF, done by now: memory that need not be asked for again.
     """
@@ -88,14 +88,21 @@ def fit_frame(
     if move and population:
         state, source = join_halves(model, climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY))
     other = np.full((len(source), 2), np.nan)
-    if move and bank is not None and thorough:
-        state, source, other = _search(model, state, source, other, bank)
+    if move and bank is not None:
+        state, source, other = (_search if thorough else _look_once)(model, state, source, other, bank)
     elif move:
-        if bank is not None:
-            state, other = try_others(model, state, bank, other, np.ones(len(source), bool), QUICK)
-        state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH if population else CONVERGED)
-        other[abs(state.beads[:, Z] - other[:, 0]) < OTHER_HEIGHT_UM] = np.nan  # the fit, as it went on, got there by itself
+        state = climb(model, state, move=True, steps=STEPS, enough=CONVERGED)
     return _judge(model, state, source, other, (_covariances if move else _covariances_apart)(model, state))
+
+
+def _look_once(model: FrameModel, state: State, source, other, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
+    """The quick search: another height for each bead, then missed beads; with `source` and `other` of `Fit`."""
+    state, other = try_others(model, state, bank, other, np.ones(len(source), bool), QUICK)
+    state = climb(model, state, move=True, steps=4, enough=NEARLY)
+    state, source, other = _with(_missed(model, state, bank), model, state, source, other)
+    state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH)
+    other[abs(state.beads[:, Z] - other[:, 0]) < OTHER_HEIGHT_UM] = np.nan  # the fit, as it went on, got there by itself
+    return state, source, other
 
 
 def _search(model: FrameModel, state: State, source, other, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
@@ -105,13 +112,12 @@ def _search(model: FrameModel, state: State, source, other, bank: Bank) -> tuple
         tried, other = try_others(model, state, bank, other, _changed(model, state, before))
         before, state = state, climb(model, tried, move=True, steps=4, enough=NEARLY)
         state, kept = _probable(model, state)
-        missed = unexplained(model.image - state.expected, model.weight(state), bank, model.population, LEAST_FACTOR)
+        missed = _missed(model, state, bank)
         source, other = _extended(source, len(kept))[kept], other[kept]
         if kept.all() and not len(missed):
             break
-        beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
-        source, other = _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
-        state = climb(model, model.state(beads, state.nodes, like=state), move=True, steps=FIRST_STEPS, enough=NEARLY)
+        state, source, other = _with(missed, model, state, source, other)
+        state = climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY)
     state, other = try_others(model, state, bank, other, _changed(model, state, before))
     state, kept = _probable(model, climb(model, state, move=True, steps=FIRST_STEPS))
     source, other = _extended(source, len(kept))[kept], other[kept]
@@ -119,6 +125,17 @@ def _search(model: FrameModel, state: State, source, other, bank: Bank) -> tuple
         state = climb(model, state, move=True, steps=FIRST_STEPS)
     state, other = reconsider(model, state, other)
     return state, source, other
+
+
+def _missed(model: FrameModel, state: State, bank: Bank) -> np.ndarray:
+    """Places (n, 3) of beads that would explain light without one."""
+    return unexplained(model.image - state.expected, model.weight(state), bank, model.population, LEAST_FACTOR)
+
+
+def _with(missed: np.ndarray, model: FrameModel, state: State, source, other) -> tuple[State, np.ndarray, np.ndarray]:
+    """`state`, with beads at the places `missed` (n, 3) too; with `source` and `other` of `Fit`."""
+    beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
+    return model.state(beads, state.nodes, like=state), _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])
 
 
 def _probable(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
