@@ -51,9 +51,12 @@ def test_some_of_the_held_out_scenes_that_calibrate_are_at_rest():
 
 def test_conditions_lie_evenly_over_all_their_ranges_together():
     drawn = np.array(draw_conditions(64, (0.01, 0.1), (1000.0, 4000.0), (10.0, 40.0), seed=3))
-    shares = np.concatenate([np.log(drawn[:, :3]), drawn[:, 3:]], axis=1)
-    low, high = np.array([*np.log([(0.01, 0.1), (1000, 4000), (10, 40)]), SPREAD, (0, 1), DISTRACTORS]).T
+    shares = np.concatenate([np.log(drawn[:, :4]), drawn[:, 4:]], axis=1)
+    low, high = np.array([*np.log([(0.01, 0.1), (1000, 4000), (10, 40), SPREAD]), (0, 1), DISTRACTORS]).T
     shares = (shares - low) / (high - low)
+    none = drawn[:, 5] == 0  # no beads beyond the range: a quarter of them, which are spread over the other ranges as all are
+    assert none.sum() == 16 and shares[:, 5].min() == 0.25
+    shares[none, 5] = np.random.default_rng(1).permutation((np.arange(16) + 0.5) / 64)
     assert all((np.histogram(column, 16, (0, 1))[0] == 4).all() for column in shares.T)
     for i, j in itertools.combinations(range(6), 2):  # 64 places by chance leave a quarter of these 16 squares with one or none at times
         assert (np.histogram2d(shares[:, i], shares[:, j], 4, ((0, 1), (0, 1)))[0] >= 2).all()

@@ -14,14 +14,14 @@ def drawn(count, seed=1):
     return pd.DataFrame({"height": rng.uniform(-1.5, 1.5, count), "neighbours": np.where(lone, 0.0, rng.exponential(0.5, count)),
                          "crowding": rng.uniform(0.5, 3, count), "beyond": rng.uniform(0, 2, count), "brightness": rng.normal(8, 0.7, count),
                          "motion": np.where(rng.random(count) < 0.5, 0.0, rng.uniform(0.5, 2.0, count)),
-                         "misfit": np.maximum(rng.normal(0, 0.15, count), 0)})  # fmt: skip
+                         "misfit": np.maximum(rng.normal(0, 0.15, count), 0), "scatter": rng.uniform(-3, -0.7, count)})  # fmt: skip
 
 
 def true_factors(around):
     """Errors beyond what is stated: more for some kinds of beads, images and places, and less in z."""
     moving = 0.5 * np.log1p((0.15 * np.expm1(around["motion"])) ** 2)  # a sixth of the blur, whatever else the uncertainty is
     factor = np.exp(0.4 * np.minimum(around["neighbours"], 1.0) - 0.2 * around["height"] * (around["height"] < 0) + moving + around["misfit"])
-    factor *= np.exp(0.15 * around["beyond"] + 0.1 * around["crowding"] - 0.1 * around["brightness"])
+    factor *= np.exp(0.15 * around["beyond"] + 0.1 * around["crowding"] - 0.1 * around["brightness"] + 0.1 * around["scatter"])
     return factor.to_numpy()[:, None] * [1.0, 1.2, 0.8]
 
 
@@ -39,12 +39,12 @@ def learned():
 def test_factors_are_those_of_gaussian_errors(learned):
     around = drawn(5000, seed=3)
     ratio = learned.factors(around) / true_factors(around)
-    # 20,000 errors, 27 weights: the quantile of |error| at 0.683 is known to 1 / (2 density sqrt(n)) of about 0.01 for one weight
+    # 20,000 errors, 30 weights: the quantile of |error| at 0.683 is known to 1 / (2 density sqrt(n)) of about 0.01 for one weight
     assert ratio.mean(axis=0) == pytest.approx([1, 1, 1], abs=0.02)
     assert ratio.std(axis=0) == pytest.approx([0, 0, 0], abs=0.06)
 
 
-@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "beyond", "brightness", "motion", "misfit"])
+@pytest.mark.parametrize("name", ["height", "neighbours", "crowding", "beyond", "brightness", "motion", "misfit", "scatter"])
 def test_68_percent_lie_within_one_sigma_of_every_kind_of_bead(learned, name):
     rng, around = np.random.default_rng(4), drawn(20_000, seed=5)
     errors = true_factors(around) * rng.standard_normal((len(around), 3))
@@ -81,13 +81,13 @@ def test_factors_stay_within_their_limits():
 
 def test_neighbours_and_crowding_are_those_of_the_frame():
     table = pd.DataFrame({"frame": [0, 0, 0, 1], "x_um": [0.0, 1.0, 9.0, 0.0], "y_um": 0.0, "z_um": [0.5, 1.7, -0.5, -1.6], "photons": [100.0, 100, 100, 0]})
-    table = table.assign(sigma_x_um=[0.01, 0.02, 0.05, 0.1], sigma_y_um=[0.01, 0.005, 0.05, 0.1], misfit=[1.0, 1.2, 9.0, 0.1])
+    table = table.assign(sigma_x_um=[0.01, 0.02, 0.05, 0.1], sigma_y_um=[0.01, 0.005, 0.05, 0.1], misfit=[1.0, 1.2, 9.0, 0.1], photons_cv=0.1)
     around = circumstances_of(table, area_um2=100.0, blur_um=0.05, axial_range_um=(-1.5, 1.5))
     assert around["neighbours"].tolist() == pytest.approx([0.5, 0.5, 0, 0])
     assert around["crowding"].to_numpy() == pytest.approx(np.log([2.5, 2.5, 2.5, 1.5]))
     assert around["beyond"].to_numpy() == pytest.approx(np.log([1.5, 1.5, 1.5, 1.5]))
     assert np.exp(around["misfit"]).tolist() == pytest.approx([1.0, 1.2, 2.0, 1.0])
-    assert around["brightness"].iloc[3] == 0.0
+    assert around["brightness"].iloc[3] == 0.0 and np.exp(around["scatter"]).tolist() == pytest.approx([0.1] * 4)
     assert np.expm1(around["motion"]).tolist() == pytest.approx([5, 5, 1, 0.5])
     assert [len(circumstances_of(table[:n], 100.0, 0.0, (-1.5, 1.5))) for n in (0, 1)] == [0, 1]
 

@@ -60,7 +60,7 @@ def test_a_touched_module_reruns_nothing(tiny):
     [
         ({"brownian": {"bootstrap": 60}}, {"diffusion": 2, "draw_movie": 2, "summarize": 1}),
         ({"linking": {"min_track_frames": 6}}, TRACKS),
-        ({"localization": {"search": "quick"}}, {"draw_training": 1, **MOVIES}),
+        ({"localization": {"search": "thorough"}}, {"draw_training": 1, **MOVIES}),
         ({"localization": {"batch_frames": 8}}, MOVIES),
         ({"training": {"cnn_steps": 151}}, {"train_cnn": 1, "draw_networks": 1, **OPTICS, **MOVIES}),
         ({"training": {"fcn_steps": 251}}, TRAINED),

@@ -78,10 +78,10 @@ def test_beads_are_found_in_the_movie_that_has_some(finished):
     assert table["frame"].between(0, 39).all()
 
 
-def test_the_quick_search_asks_the_same_networks(finished, tiny):
+def test_the_thorough_search_asks_the_same_networks(finished, tiny):
     path = "acquisitions/swimming/localizations.parquet"
-    tiny.run(f"results/{path}", "--config", "localization={search: quick}")
-    thorough, quick = (pd.read_parquet(one.result(path)) for one in (finished, tiny))
+    tiny.run(f"results/{path}", "--config", "localization={search: thorough}")
+    quick, thorough = (pd.read_parquet(one.result(path)) for one in (finished, tiny))
     assert thorough["other_z_um"].notna().any() and quick["other_z_um"].notna().any() and len(quick) > 20
     assert not quick.equals(thorough)
     calibration = "optics/water/calibration.json"

@@ -22,7 +22,7 @@ from defocus3d.frame_model import Album
 from defocus3d.logs import batches
 from defocus3d.matched_filter import Bank
 from defocus3d.network import Network
-from defocus3d.population import Population
+from defocus3d.population import LARGEST_CV, Population
 from defocus3d.psf import PSF
 from defocus3d.refinement import fit_frame
 from defocus3d.sigma_scale import UNEXPLAINED, SigmaScale, circumstances_of
@@ -101,7 +101,7 @@ class Localizer:
     psf: PSF
     camera: Camera
     calibration: Calibration
-    search: str = "thorough"
+    search: str = "quick"
 
     @staticmethod
     def load_networks(fcn_path, cnn_path, threads: int = 1) -> tuple[Network, Network]:
@@ -173,7 +173,7 @@ class Localizer:
         found = self.networks(images_e, min(CONTEXT_PROBABILITY, self.calibration.threshold))
         # the more probable first: of a bead that was proposed twice, the fit keeps the first
         found = found.sort_values(["frame", "probability"], ascending=[True, False], kind="stable", ignore_index=True)
-        return self._table(self._fits(found, images_e, threads, **self._informed(beads)), found)
+        return self._table(self._fits(found, images_e, threads, **self._informed(beads)), found).assign(photons_cv=beads.photons_cv)
 
     def judged(self, table: pd.DataFrame, shape) -> pd.DataFrame:
         """Localizations of what `fitted` gives for images of `shape` (rows, columns), with calibrated uncertainties and probabilities."""
@@ -190,7 +190,7 @@ class Localizer:
         weak = table["photons"] < LEAST_SNR * table["sigma_photons"]
         answer = found.sort_values("frame", kind="stable").reset_index(drop=True)
         answer = answer[["x_um", "y_um", "z_um", *SIGMAS, "probability"]]
-        table = table.assign(**answer, weak=weak, other_log_odds=np.nan)
+        table = table.assign(**answer, weak=weak, other_log_odds=np.nan, photons_cv=LARGEST_CV)
         return self._scaled(table, "networks", images_e.shape[1:])
 
     def _scaled(self, table: pd.DataFrame, stage: str, shape) -> pd.DataFrame:

@@ -18,7 +18,7 @@ HELD_OUT_GROUP = 8  # held-out scenes that belong together, from which the brigh
 CALIBRATION_SHARE, REST_SHARE = 0.4, 0.4  # of the held-out scenes: those that calibrate, and those at rest that do so for uncertainties
 PATH_POINTS = 4  # places of a moving bead within an exposure
 SPREAD = 0.02, 0.4  # least and most scatter of the logarithm of the brightness of a scene's beads
-DISTRACTORS = 0.0, 1.5  # least and most of their density in depth, relative to that of the beads in range
+DISTRACTORS = -0.5, 1.5  # least and most of their density in depth, relative to that of the beads in range; below 0: none, as on a coverslip
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ def draw_scenes(
     axial_range_um : (float, float)
         Beads within it are to be found; others, up to four half-ranges away, are distractors.
     density_per_um2, photons, background_e : (float, float)
-        Each group has its density of beads in range, its typical brightness and its background from these, evenly in the logarithm.
+        Each group has its density of beads in range, its typical brightness and its background from these, evenly in the logarithm, as
+        it has the scatter of the brightness.
     blur_um : (float, float), or array (count, 2)
         Least and most rms displacement of a bead along an axis within an exposure, about its mean place, which is the true one; of all
         scenes, or of each.
@@ -120,7 +121,7 @@ class Conditions(NamedTuple):
     """What scenes of a group have in common.
 
     Beads in range per µm², their typical brightness and its scatter in the logarithm, the background, motion blur in µm, and the density in
-    depth of beads beyond the range, relative to that of those within.
+    depth of beads beyond the range, relative to that of those within, which is 0 for a quarter of them.
     """
 
     density: float
@@ -139,9 +140,10 @@ def draw_conditions(count: int, density_per_um2, photons, background_e, seed: in
     """
     sequence = qmc.Sobol(len(Conditions._fields), rng=np.random.default_rng([seed, 0]))
     shares = sequence.random_base2((count - 1).bit_length())[:count]
-    low, high = np.array([*np.log([density_per_um2, photons, background_e]), SPREAD, (0.0, 1.0), DISTRACTORS]).T
+    low, high = np.array([*np.log([density_per_um2, photons, background_e, SPREAD]), (0.0, 1.0), DISTRACTORS]).T
     values = low + shares * (high - low)
-    values[:, :3] = np.exp(values[:, :3])
+    values[:, :4] = np.exp(values[:, :4])
+    values[:, -1] = np.maximum(values[:, -1], 0.0)
     return [Conditions(*row) for row in values.tolist()]
 
 

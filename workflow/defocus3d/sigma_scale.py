@@ -13,7 +13,7 @@ NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors depend on one thing more
 NODES = {  # of piecewise linear dependences, the more needed first; more of them would fit to chance
-    "height": 5, "motion": 5, "brightness": 3, "neighbours": 4, "misfit": 3, "crowding": 3, "beyond": 3,
+    "height": 5, "motion": 5, "brightness": 3, "neighbours": 4, "misfit": 3, "crowding": 3, "beyond": 3, "scatter": 3,
 }  # fmt: skip
 SPARSE_PER_UM2 = 0.02  # density from which on one more matters less
 EXPLAINED, UNEXPLAINED = 1.0, 2.0  # mean squared residuals over variance: less is a wrong gain; from more, the PSF explains nothing
@@ -70,11 +70,13 @@ class SigmaScale:
 def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_um) -> pd.DataFrame:
     """What the factors may depend on, one row a localization of `table` of images of `area_um2`.
 
-    Of the table: `frame`, places, uncertainties as stated, `photons`, `misfit`; all of a frame, those outside of `axial_range_um` too.
+    Of the table: `frame`, places, uncertainties as stated, `photons`, `photons_cv`, `misfit`; all of a frame, those outside of
+    `axial_range_um` too.
 
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
     crowding : logarithm of 1 + localizations per µm² / `SPARSE_PER_UM2` of the frame. beyond : the same of those outside of the axial range, which
     tell of others farther out that nobody sees. brightness : logarithm of photoelectrons. misfit : logarithm of what is above 1 of it.
+    scatter : logarithm of what the fit took for the scatter of the brightness of the movie's beads, of which few beads tell little.
     motion : logarithm of 1 + `blur_um` (rms displacement within an exposure, of all or of each) over the lateral uncertainty as stated: a
     path that is not known in detail leaves an error that more light does not lower.
     """
@@ -91,6 +93,7 @@ def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_
     return pd.DataFrame({
         "height": table["z_um"].to_numpy(), "neighbours": neighbours, "crowding": _per_area(count, area_um2), "beyond": _per_area(beyond, area_um2),
         "brightness": np.log(np.maximum(table["photons"].to_numpy(), 1.0)), "motion": np.log1p(blur_um / lateral_um),
+        "scatter": np.log(table["photons_cv"].to_numpy(float)),
         "misfit": np.log(np.clip(table["misfit"].to_numpy(), EXPLAINED, UNEXPLAINED)),
     })  # fmt: skip
 
