@@ -60,7 +60,7 @@ def main():
     parser.add_argument("--size", type=int, default=512, help="pixels a side")
     parser.add_argument("--beads", type=int, default=50, help="beads in 256 × 256 pixels")
     parser.add_argument("--refine", choices=["mle", "none"], default="none")
-    parser.add_argument("--search", choices=["thorough", "quick"], default="thorough")
+    parser.add_argument("--search", choices=["quick", "thorough"], default="quick")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     camera = Camera.of({"offset_adu": 100, "gain_e_per_adu": 0.46, "read_noise_e": 1.6, "em_gain": 1})

@@ -62,7 +62,7 @@ def main():
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--search", choices=["thorough", "quick"], default="thorough")
+    parser.add_argument("--search", choices=["quick", "thorough"], default="quick")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_analysis(Path(folder), given.movies, given.frames, given.size, given.search)

@@ -9,9 +9,9 @@ from defocus3d.population import Population
 UNKNOWN = Population.unknown((1000, 9000), (0.01, 0.09), (-1.5, 1.5))
 
 
-def counting_error(photons, rng):
-    """Of a bead's light and of a background of 20 a pixel, beneath an image that covers more pixels out of focus."""
-    return np.sqrt(photons + 20 * rng.uniform(20, 500, len(photons)))
+def counting_error(photons, rng, background=20, pixels=(20, 500)):
+    """Of a bead's light and of the background in a pixel, beneath an image that covers more pixels out of focus."""
+    return np.sqrt(photons + background * rng.uniform(*pixels, len(photons)))
 
 
 def test_what_is_known_beforehand_is_the_middle_of_the_training():
@@ -19,15 +19,16 @@ def test_what_is_known_beforehand_is_the_middle_of_the_training():
     assert UNKNOWN.density_per_um3 == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("cv", [0.1, 0.3])
-def test_brightness_and_its_spread_are_found_beneath_the_errors(cv):
+@pytest.mark.parametrize("cv", [0.15, 0.3])
+@pytest.mark.parametrize(("typical", "background", "pixels"), [(5000, 20, (20, 500)), (20_000, 5, (20, 500)), (20_000, 5, (40, 60)), (1500, 40, (40, 60))])
+def test_brightness_and_its_spread_are_found_beneath_the_errors(typical, background, pixels, cv):
     rng, n = np.random.default_rng(1), 4000
-    photons = 5000 * np.maximum(1 + cv * rng.standard_normal(n), 0.1)
-    sigma = counting_error(photons, rng)
+    photons = typical * np.maximum(1 + cv * rng.standard_normal(n), 0.1)
+    sigma = counting_error(photons, rng, background, pixels)
     found = population.measure(photons + sigma * rng.standard_normal(n), sigma, 1e5, UNKNOWN)
     # the best measured quarter counts: 1,000 beads, and their brighter half for the spread; errors of median and MAD are 1.25 and
     # 1.65 / sqrt(2) times those of mean and sd
-    assert found.photons == pytest.approx(5000, rel=4 * 1.25 * cv / np.sqrt(n / 4))
+    assert found.photons == pytest.approx(typical, rel=4 * 1.25 * cv / np.sqrt(n / 4))
     assert found.photons_cv == pytest.approx(cv, rel=4 * 1.2 / np.sqrt(n / 8))
     assert found.density_per_um3 == pytest.approx(n / 1e5)
 
@@ -66,12 +67,22 @@ def test_a_third_of_beads_on_the_wrong_side_of_focus_hardly_widens_the_spread():
     assert found.photons_cv == pytest.approx(0.08, rel=0.35)
 
 
-def test_dim_false_finds_of_small_uncertainty_do_not_count_as_the_best_measured():
+@pytest.mark.parametrize(("typical", "background"), [(5000, 20), (20_000, 10)])
+def test_dim_false_finds_of_small_uncertainty_do_not_count_as_the_best_measured(typical, background):
     rng = np.random.default_rng(6)
-    photons = np.concatenate([5000 * (1 + 0.1 * rng.standard_normal(500)), rng.uniform(1000, 4000, 125)])
-    sigma = counting_error(photons, rng)
+    photons = typical * np.concatenate([1 + 0.1 * rng.standard_normal(500), rng.uniform(0.2, 0.8, 125)])
+    sigma = counting_error(photons, rng, background)
     found = population.measure(photons, sigma, 1e4, UNKNOWN)
-    assert found.photons == pytest.approx(5000, rel=0.05) and found.photons_cv < 0.15
+    assert found.photons == pytest.approx(typical, rel=0.03) and found.photons_cv < 0.12
+
+
+def test_the_noise_of_electron_multiplication_does_not_count_as_background():
+    rng = np.random.default_rng(7)
+    photons = 5000 * (1 + 0.2 * rng.standard_normal(4000))
+    sigma = np.sqrt(2) * counting_error(photons, rng, 5)
+    found = population.measure(photons, sigma, 1e4, UNKNOWN, excess_noise=2.0)
+    assert found.photons == pytest.approx(5000, rel=0.04)
+    assert population.measure(photons, sigma, 1e4, UNKNOWN).photons < 4500
 
 
 def test_few_or_faint_beads_tell_nothing():

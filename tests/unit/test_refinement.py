@@ -145,11 +145,11 @@ def test_known_places_leave_brightness_and_background():
     assert fit.background_e[0] == pytest.approx(30, abs=1.0)
 
 
-@pytest.mark.parametrize("searched", [False, True])
-def test_no_bead_is_no_error(searched):
+@pytest.mark.parametrize("search", [None, "quick", "thorough"])
+def test_no_bead_is_no_error(search):
     psf = gaussian_psf()
     image = CAMERA.detect(np.full((30, 30), 10.0), np.random.default_rng(7))
-    how = {"population": BEADS, "bank": Bank.of(psf)} if searched else {}
+    how = {"population": BEADS, "bank": Bank.of(psf), "thorough": search == "thorough"} if search else {}
     assert len(fit_frame(image, np.empty((0, 3)), psf, CAMERA, **how).photons) == 0
 
 
@@ -157,10 +157,11 @@ def scene(psf, places, rng, photons=3000.0, shape=(60, 60)):
     return CAMERA.detect(psf.image(*np.transpose(places), shape, photons) + 20, rng)
 
 
-def test_a_bead_that_nobody_proposed_is_found():
+@pytest.mark.parametrize("thorough", [False, True])
+def test_a_bead_that_nobody_proposed_is_found(thorough):
     psf, rng = gaussian_psf(), np.random.default_rng(8)
     truth = np.array([[2.0, 2.0, 0.3], [4.0, 3.6, -0.4]])
-    fit = fit_frame(scene(psf, truth, rng), truth[:1], psf, CAMERA, BEADS, bank=Bank.of(psf))
+    fit = fit_frame(scene(psf, truth, rng), truth[:1], psf, CAMERA, BEADS, bank=Bank.of(psf), thorough=thorough)
     assert fit.source.tolist() == [0, -1]
     assert (abs(fit.places_um - truth) < 5 * fit.sigma_um).all()
 

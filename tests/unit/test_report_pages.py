@@ -129,7 +129,7 @@ def test_a_movie_without_localizations_has_a_picture_that_says_so():
 def test_heights_with_errors_far_above_the_bound_are_named():
     bins = {"bin_low": [-1.0, 0.0], "bin_high": [0.0, 1.0], "rmse_z_um": [0.05, 0.2], "crlb_z_um": [0.04, 0.04]}
     table = pd.DataFrame({"source": "scenes", "axis": "z_um", "stage": "thorough", **bins})
-    words = in_numbers.ambiguous(table)
+    words = in_numbers.ambiguous(table, "thorough")
     assert "+0.00 to +1.00 µm: 200 nm where 40 nm" in words and "50 nm" not in words
-    assert in_numbers.ambiguous(table.assign(rmse_z_um=0.05)).startswith("Nowhere")
-    assert in_numbers.ambiguous(table[:0]).startswith("Not known")
+    assert in_numbers.ambiguous(table.assign(rmse_z_um=0.05), "thorough").startswith("Nowhere")
+    assert in_numbers.ambiguous(table[:0], "thorough").startswith("Not known")

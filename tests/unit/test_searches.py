@@ -50,6 +50,8 @@ def test_either_search_finds_missed_beads_but_only_the_thorough_one_drops_some(l
         nearest = np.linalg.norm(places[None] - BEADS[:, None], axis=2).min(axis=1)
         assert (nearest < 0.06).all()
         assert len(found) == len(BEADS) + (search == "quick")
+        added = found[found["network"] == 0]  # the networks gave the others a probability of 0.9
+        assert np.linalg.norm(added[["x_um", "y_um", "z_um"]].to_numpy() - BEADS[3], axis=1).tolist() == pytest.approx([0], abs=0.06)
 
 
 def test_each_search_has_its_own_uncertainties_and_probabilities(localizer, images):

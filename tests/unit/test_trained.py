@@ -17,13 +17,14 @@ from defocus3d import frames, models, settings, trained
 from defocus3d.camera import Camera
 from defocus3d.card import KEY, Card
 from defocus3d.onnx_graph import to_onnx
-from defocus3d.sigma_scale import STAGES
+from defocus3d.sigma_scale import METHOD, STAGES
 
 CARD = Card(0.1, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.06)
 CALIBRATION = {
     "pixel_size_um": 0.1,
     "axial_range_um": [-1.0, 1.0],
     "refine": "mle",
+    "method": METHOD,
     "acceptance": {"quick": [], "thorough": []},
     "other_weight": {"quick": 0.2, "thorough": 0.2},
     "sigma_scale": dict.fromkeys(STAGES, {"nodes": {}, "weights": []}),
@@ -280,6 +281,6 @@ def test_a_calibration_by_what_this_version_does_not_know_is_refused(folder):
     file.write_text(json.dumps(CALIBRATION | {"sigma_scale": scales["motion"]}))
     folder.check()
     earlier = {"sigma_scale": {"networks": scales["motion"]["networks"], "refined": scales["motion"]["quick"]}}
-    for other in ({"sigma_scale": scales["blur"]}, earlier, {"acceptance": [0.0, 1.0, 0.0, 0.0]}, {"other_weight": 0.2}):
+    for other in ({"sigma_scale": scales["blur"]}, earlier, {"acceptance": [0.0, 1.0, 0.0, 0.0]}, {"other_weight": 0.2}, {"method": 1}, {"method": None}):
         file.write_text(json.dumps(CALIBRATION | other))
         refused(folder, "elsewhere/water/calibration.json: is a network of another version of defocus3d; train anew with this one")

@@ -25,7 +25,7 @@ from defocus3d.network import Network
 from defocus3d.population import LARGEST_CV, Population
 from defocus3d.psf import PSF
 from defocus3d.refinement import fit_frame
-from defocus3d.sigma_scale import UNEXPLAINED, SigmaScale, circumstances_of
+from defocus3d.sigma_scale import METHOD, UNEXPLAINED, SigmaScale, circumstances_of
 from defocus3d.tables import Flag
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,8 @@ class Calibration:
         What the networks were trained for.
     refine : str
         The setting that was calibrated for: with "none", nothing is known of localizations that are refined.
+    method : int
+        `sigma_scale.METHOD` of the code that calibrated.
     """
 
     threshold: float
@@ -76,6 +78,7 @@ class Calibration:
     background_e: tuple[float, float]
     density_per_um2: tuple[float, float]
     refine: str
+    method: int = METHOD
 
     def save(self, path) -> None:
         """Write as JSON."""
@@ -154,7 +157,7 @@ class Localizer:
             table = table[table["z_um"].between(*known.axial_range_um) & (table["misfit"] < UNEXPLAINED)]
             if informed:
                 table = table[table["log_odds"] > CERTAIN]
-            beads = population.measure(table["own_photons"], table["own_sigma"], volume, beads)
+            beads = population.measure(table["own_photons"], table["own_sigma"], volume, beads, self.camera.excess_noise)
         return beads
 
     def locate(self, images_e: np.ndarray, beads: Population | None, threads: int = 2) -> pd.DataFrame:
@@ -190,7 +193,7 @@ class Localizer:
         weak = table["photons"] < LEAST_SNR * table["sigma_photons"]
         answer = found.sort_values("frame", kind="stable").reset_index(drop=True)
         answer = answer[["x_um", "y_um", "z_um", *SIGMAS, "probability"]]
-        table = table.assign(**answer, weak=weak, other_log_odds=np.nan, photons_cv=LARGEST_CV)
+        table = table.assign(**answer, weak=weak, other_log_odds=np.nan, photons_cv=LARGEST_CV)  # no population
         return self._scaled(table, "networks", images_e.shape[1:])
 
     def _scaled(self, table: pd.DataFrame, stage: str, shape) -> pd.DataFrame:

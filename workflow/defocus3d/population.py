@@ -56,15 +56,15 @@ class Population:
         return cls(float(np.sqrt(np.prod(photons))), LARGEST_CV, float(np.sqrt(np.prod(density_per_um2))) / depth)
 
 
-def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> Population:
+def measure(photons, sigma_photons, volume_um3: float, unknown: Population, excess_noise: float = 1.0) -> Population:
     """The population that beads belong to, each measured on its own; `unknown` where there are too few.
 
-    The best measured ones count: near focus, where their light is on few pixels, they have least of their neighbours' and of that of
-    beads beyond the range. The uncertainty itself would choose dim ones, and up to half of them would be false: it grows with the root of
-    the light where that is most of the noise, and not at all where the background is. So best is the least uncertainty over the fourth
-    root, between the two. Beads on the wrong side of focus are too dim, all of them, and beads that overlap too bright or too dim;
-    `_bulk` hardly minds them. The brightness is the bulk's median; the scatter s is that for which half of the brighter ones of the bulk
-    lie as far from it as a Gaussian of variance s² + sigma² has it.
+    The best measured ones of the bulk count: near focus, where their light is on few pixels, they have least of their neighbours' and of
+    that of beads beyond the range. Best is the least variance beyond that of counting the bead's own light, which is the background's part
+    and as large for bright as for dim beads: by the uncertainty itself dim ones would be chosen, false ones among them. Beads on the wrong
+    side of focus are too dim, all of them, and beads that overlap too bright or too dim; `_bulk` hardly minds them. The brightness is the
+    median of the best measured bulk; the scatter s is that for which half of its brighter ones lie as far from it as a Gaussian of
+    variance s² + sigma² has it.
 
     Parameters
     ----------
@@ -72,14 +72,20 @@ def measure(photons, sigma_photons, volume_um3: float, unknown: Population) -> P
         Photoelectrons, and what their uncertainty would be without a prior.
     volume_um3 : float
         Volume, summed over images, that the beads were found in.
+    unknown : Population
+        What is known of them otherwise.
+    excess_noise : float
+        Variance of the light that is counted, over its mean.
     """
     photons, sigma = np.asarray(photons, float), np.asarray(sigma_photons, float)
     clear = photons > CLEAR_SNR * sigma
     if clear.sum() < FEWEST:
         return unknown
-    bright, error = photons[clear], UNSTATED * sigma[clear]
-    sharp = np.argsort(error / bright**0.25, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(error)))]
-    bright, error = bright[sharp], error[sharp]
+    bright, sigma = photons[clear], sigma[clear]
+    bulk = _bulk(bright)
+    bright, sigma = bright[bulk], sigma[bulk]
+    sharp = np.argsort(sigma**2 - excess_noise * bright, kind="stable")[: max(FEWEST_SHARP, int(SHARP_SHARE * len(bright)))]
+    bright, error = bright[sharp], UNSTATED * sigma[sharp]
     bulk = _bulk(bright)
     middle = float(np.median(bright[bulk]))
     brighter = bulk & (bright >= middle)

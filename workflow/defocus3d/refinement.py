@@ -30,7 +30,7 @@ STEPS = 12  # of a fit
 SOON_ENOUGH = 4e-3  # a gain in log-likelihood per bead below which the quick search ends: a tenth of an uncertainty, which adds half a percent
 ROUNDS = 2  # of looking for what the fit missed
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
-LEAST_FACTOR = 12.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
+LEAST_FACTOR = 12.0  # log Bayes factor from which light without a bead is worth a trial; its odds then decide, or what was learned of the quick search's
 CHANGED = 4.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
 
 
@@ -96,10 +96,10 @@ def fit_frame(
 
 
 def _look_once(model: FrameModel, state: State, source, other, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
-    """The quick search: another height for each bead, then missed beads; with `source` and `other` of `Fit`."""
+    """The quick search: another height for each bead that was proposed, then missed beads; with `source` and `other` of `Fit`."""
     state, other = try_others(model, state, bank, other, np.ones(len(source), bool), QUICK)
     state = climb(model, state, move=True, steps=4, enough=NEARLY)
-    state, source, other = _with(_missed(model, state, bank), model, state, source, other)
+    state, source, other = _with_missed(model, state, _missed(model, state, bank), source, other)
     state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH)
     other[abs(state.beads[:, Z] - other[:, 0]) < OTHER_HEIGHT_UM] = np.nan  # the fit, as it went on, got there by itself
     return state, source, other
@@ -116,7 +116,7 @@ def _search(model: FrameModel, state: State, source, other, bank: Bank) -> tuple
         source, other = _extended(source, len(kept))[kept], other[kept]
         if kept.all() and not len(missed):
             break
-        state, source, other = _with(missed, model, state, source, other)
+        state, source, other = _with_missed(model, state, missed, source, other)
         state = climb(model, state, move=True, steps=FIRST_STEPS, enough=NEARLY)
     state, other = try_others(model, state, bank, other, _changed(model, state, before))
     state, kept = _probable(model, climb(model, state, move=True, steps=FIRST_STEPS))
@@ -132,7 +132,7 @@ def _missed(model: FrameModel, state: State, bank: Bank) -> np.ndarray:
     return unexplained(model.image - state.expected, model.weight(state), bank, model.population, LEAST_FACTOR)
 
 
-def _with(missed: np.ndarray, model: FrameModel, state: State, source, other) -> tuple[State, np.ndarray, np.ndarray]:
+def _with_missed(model: FrameModel, state: State, missed: np.ndarray, source, other) -> tuple[State, np.ndarray, np.ndarray]:
     """`state`, with beads at the places `missed` (n, 3) too; with `source` and `other` of `Fit`."""
     beads = np.vstack([state.beads, new_beads(missed, model.population.photons)])
     return model.state(beads, state.nodes, like=state), _extended(source, len(beads)), np.vstack([other, np.full((len(missed), 2), np.nan)])

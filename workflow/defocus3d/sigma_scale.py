@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 ONE_SIGMA = 0.683  # share of errors within one uncertainty
 STAGES = ("networks", "quick", "thorough")  # whose uncertainties have factors of their own: the networks alone, and the searches of the fit
+METHOD = 2  # of localizing and calibrating: raised with each change of it after which calibrations of before do not hold
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors depend on one thing more
@@ -76,7 +77,7 @@ def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_
     height : z in µm. neighbours : other localizations of the frame, each as much as it is near: 1 at the same place, 0 at 2 µm.
     crowding : logarithm of 1 + localizations per µm² / `SPARSE_PER_UM2` of the frame. beyond : the same of those outside of the axial range, which
     tell of others farther out that nobody sees. brightness : logarithm of photoelectrons. misfit : logarithm of what is above 1 of it.
-    scatter : logarithm of what the fit took for the scatter of the brightness of the movie's beads, of which few beads tell little.
+    scatter : logarithm of what the fit takes for the scatter of the brightness of the movie's beads, which few beads tell badly.
     motion : logarithm of 1 + `blur_um` (rms displacement within an exposure, of all or of each) over the lateral uncertainty as stated: a
     path that is not known in detail leaves an error that more light does not lower.
     """

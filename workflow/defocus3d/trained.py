@@ -151,19 +151,20 @@ def _psf(path: Path) -> dict:
 
 
 def _calibration(path: Path) -> dict:
-    from defocus3d.sigma_scale import NODES, STAGES  # here, since every job that reads the sheets imports this module
+    from defocus3d.sigma_scale import METHOD, NODES, STAGES  # here, since every job that reads the sheets imports this module
 
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         scales = told["sigma_scale"]
         known, of_searches = {name for scale in scales.values() for name in scale["nodes"]}, (told["acceptance"], told["other_weight"])
+        method = told.get("method")
         told = {"pixel_size_um": float(told["pixel_size_um"]), "axial_range_um": [float(z) for z in told["axial_range_um"]],
                 "refine": {"mle": "mle", "none": "none"}[told["refine"]]}  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError("is damaged, or no calibration of defocus3d") from None
     searches = set(STAGES[1:] if told["refine"] == "mle" else ())
     by_search = all(isinstance(what, dict) and set(what) == searches for what in of_searches)
-    if not (known <= set(NODES) and set(scales) == set(STAGES) and by_search):
+    if not (method == METHOD and known <= set(NODES) and set(scales) == set(STAGES) and by_search):
         raise OtherVersionError
     if len(told["axial_range_um"]) != 2:
         raise InputError("is damaged: its axial_range_um is no range")

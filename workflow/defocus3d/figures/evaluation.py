@@ -12,7 +12,7 @@ STAGES = {"networks": ("--", "networks"), "quick": ("-.", "fit, quick search"), 
 
 
 @style.house_style
-def draw_evaluation(evaluation: pd.DataFrame, limit: pd.DataFrame | None = None, used: str = "thorough") -> Figure:
+def draw_evaluation(evaluation: pd.DataFrame, limit: pd.DataFrame | None, used: str) -> Figure:
     """Nine panels from the table evaluation.csv.
 
     Top: error of x, y, z against z with the Cramér-Rao bound. Middle: Jaccard index against density and brightness; share of

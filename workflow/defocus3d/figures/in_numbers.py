@@ -12,7 +12,7 @@ STYLE = """body{font:14px "DejaVu Sans",Arial,sans-serif;color:#222;margin:16px}
 td,th{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid #ddd}h1{font-size:17px}h2{font-size:15px}"""
 
 
-def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame, used: str = "thorough") -> str:
+def optics_page(name: str, calibration: dict, evaluation: pd.DataFrame, used: str) -> str:
     """The page (HTML) of optics `name`, from calibration.json and the table evaluation.csv; the movies get the stage that is `used`."""
     ranges = {
         "axial range (µm)": calibration["axial_range_um"],
@@ -49,7 +49,7 @@ def _several(values: list, how: str) -> str:
     return ", ".join("–" if pd.isna(value) else format(value, how) for value in values) if not all(map(pd.isna, values)) else ""
 
 
-def ambiguous(evaluation: pd.DataFrame, used: str = "thorough") -> str:
+def ambiguous(evaluation: pd.DataFrame, used: str) -> str:
     """A sentence that names the heights at which the error of z of the stage `used` on held-out scenes is far above its bound."""
     scenes = evaluation[(evaluation["source"] == "scenes") & (evaluation["axis"] == "z_um")]
     mine = scenes[scenes["stage"] == used]
