@@ -34,7 +34,7 @@ TINY = {
         "scenes": 80,
         "scene_size_px": 64,
         "held_out_scenes": 16,
-        "fcn_steps": 100,
+        "fcn_steps": 200,
         "fcn_batch": 8,
         "cnn_steps": 60,
         "cnn_batch": 16,
