@@ -19,18 +19,29 @@ def test_what_is_known_beforehand_is_the_middle_of_the_training():
     assert UNKNOWN.density_per_um3 == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("cv", [0.1, 0.3])
+def test_brightness_and_its_spread_are_found_beneath_the_errors(cv):
+    rng, n = np.random.default_rng(1), 4000
+    sigma = rng.uniform(50, 300, n)
+    photons = 5000 * (1 + cv * rng.standard_normal(n)) + sigma * rng.standard_normal(n)
+    found = population.measure(photons, sigma, 1e5, UNKNOWN)
+    # the best measured quarter counts: 1,000 beads, and their brighter half for the spread; errors of median and MAD are 1.25 and
+    # 1.65 / sqrt(2) times those of mean and sd
+    assert found.photons == pytest.approx(5000, rel=4 * 1.25 * cv / np.sqrt(n / 4))
+    assert found.photons_cv == pytest.approx(cv, rel=4 * 1.2 / np.sqrt(n / 8))
+    assert found.density_per_um3 == pytest.approx(n / 1e5)
+
+
 @pytest.mark.parametrize("cv", [0.15, 0.3])
 @pytest.mark.parametrize(("typical", "background", "pixels"), [(5000, 20, (20, 500)), (20_000, 5, (20, 500)), (20_000, 5, (40, 60)), (1500, 40, (40, 60))])
-def test_brightness_and_its_spread_are_found_beneath_the_errors(typical, background, pixels, cv):
+def test_brightness_is_right_for_much_and_little_background_and_at_one_height(typical, background, pixels, cv):
     rng, n = np.random.default_rng(1), 4000
     photons = typical * np.maximum(1 + cv * rng.standard_normal(n), 0.1)
     sigma = counting_error(photons, rng, background, pixels)
     found = population.measure(photons + sigma * rng.standard_normal(n), sigma, 1e5, UNKNOWN)
-    # the best measured quarter counts: 1,000 beads, and their brighter half for the spread; errors of median and MAD are 1.25 and
-    # 1.65 / sqrt(2) times those of mean and sd
+    # tolerances as above
     assert found.photons == pytest.approx(typical, rel=4 * 1.25 * cv / np.sqrt(n / 4))
     assert found.photons_cv == pytest.approx(cv, rel=4 * 1.2 / np.sqrt(n / 8))
-    assert found.density_per_um3 == pytest.approx(n / 1e5)
 
 
 def with_outliers(rng, n, typical, cv, every, factors):
