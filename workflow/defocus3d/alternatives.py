@@ -34,20 +34,20 @@ class Effort:
         Of such a fit.
     shifts_px : tuple
         Of a bead's place, along x and y, that are held against the frame together with another height.
-    by_brightness : bool
-        Ask also whether a bright bead is two, and whether the background took the ring of a dim one.
+    two_for_one : bool
+        Ask also whether a bright bead is two.
     """
 
     worth: float
     trials: int
     steps: int
     shifts_px: tuple[int, ...]
-    by_brightness: bool
+    two_for_one: bool
 
 
-THOROUGH = Effort(worth=60.0, trials=3, steps=LOCAL_STEPS, shifts_px=(-2, 0, 2), by_brightness=True)
+THOROUGH = Effort(worth=60.0, trials=3, steps=LOCAL_STEPS, shifts_px=(-2, 0, 2), two_for_one=True)
 # in movies of the demo's kind, half of the beads that the first fit leaves at a wrong height come right by this, in a third of that fit's time
-QUICK = Effort(worth=12.0, trials=1, steps=4, shifts_px=(0,), by_brightness=False)
+QUICK = Effort(worth=12.0, trials=1, steps=4, shifts_px=(0,), two_for_one=False)
 
 
 def join_halves(model: FrameModel, state: State) -> tuple[State, np.ndarray]:
@@ -106,7 +106,7 @@ def try_others(
             continue
         if seen is not state:  # most beads stay as they are
             seen, left, weight = state, (model.image - state.expected).astype(np.float32), model.weight(state)
-        if effort.by_brightness and model.population.is_known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
+        if model.population.is_known and state.beads[bead, PHOTONS] < TOO_DIM * model.population.photons:
             state = _on_a_lower_background(model, state, bead, bank, effort)
             if state is not seen:
                 continue
@@ -188,7 +188,7 @@ def _promising(model: FrameModel, state: State, bead: int, residual, weight, ban
     tried = np.flatnonzero(promising)
     tried = tried[np.argsort(-factor[tried], kind="stable")][: effort.trials]
     others = [np.append(places[k], bank.z_um[k])[None] for k in tried]
-    if effort.by_brightness and photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
+    if effort.two_for_one and photons > model.population.photons + TOO_BRIGHT * model.population.photons_sd:
         others += pairs(residual, weight, (x, y), bank, model.population, effort.trials)
     residual[i, j] = before
     return others

@@ -111,6 +111,7 @@ class FrameModel:
         per_side = [max(2, int(np.ceil(n / GRID_PX)) + 1) if known is None else 2 * level for n in (rows, columns)]
         self.nodes = tuple(per_side)
         self.hats = (_hats(rows, per_side[0]), _hats(columns, per_side[1]))
+        self._seen = None  # the state that was asked for last, and its `_weighted`
 
     def start(self, places_um, photons: float) -> State:
         """Beads at `places_um` (n, 3), all of one brightness, on an even background: a low quantile of every fourth pixel."""
@@ -225,8 +226,10 @@ class FrameModel:
 
     def _weighted(self, state: State):
         """Weight of the pixels, and residual times weight, float32."""
-        weight = self.weight(state)
-        return weight, ((self.image - state.expected) * weight).astype(np.float32)
+        if self._seen is None or self._seen[0] is not state:
+            weight = self.weight(state)
+            self._seen = state, weight, ((self.image - state.expected) * weight).astype(np.float32)
+        return self._seen[1:]
 
     def _prior(self, beads: np.ndarray):
         """Precision (`PARAMETERS`,) of what is known of a bead beforehand, and its part of the gradient, (beads, `PARAMETERS`)."""

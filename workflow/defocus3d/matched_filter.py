@@ -168,14 +168,21 @@ def _best_height(products, evens, squares, typical, spread, left, total, cells, 
     `products` (heights, pixels) with the residual, `left` the residual itself, `total` the weight; `evens`, `squares` (heights, cells)
     the images and their squares in the cell that each pixel belongs to.
     """
+    pixels = products.shape[1]
+    share, inverse, promise = np.empty((3, pixels), np.float32)
+    for i in range(pixels):
+        share[i], inverse[i] = left[i] / total[i], 1 / total[i]
     for k in range(products.shape[0]):
-        for i in range(products.shape[1]):
+        for i in range(pixels):  # without a branch, so that many pixels go at once
             even = evens[k, cells[i]]
-            product = products[k, i] - even * (left[i] / total[i])
-            square = squares[k, cells[i]] - even * (even / total[i])
-            if product <= 0 or 0.5 * product**2 <= factor[i] * max(square, 1e-12):
+            product = max(products[k, i] - even * share[i], np.float32(0))
+            square = max(squares[k, cells[i]] - even * even * inverse[i], np.float32(1e-12))
+            promise[i] = product * product - 2 * factor[i] * square
+        for i in range(pixels):
+            if promise[i] <= 0:
                 continue  # the rest, of which the logarithm costs most, can only lower it
-            gain, light = _missed_factor(product, square, typical, spread)
+            even = evens[k, cells[i]]
+            gain, light = _missed_factor(products[k, i] - even * share[i], squares[k, cells[i]] - even * even * inverse[i], typical, spread)
             if gain > factor[i]:
                 factor[i], height[i], photons[i] = gain, k, light
 

@@ -99,7 +99,6 @@ def fit_frame(
 def _look_once(model: FrameModel, state: State, source, other, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
     """The quick search: another height for each bead that was proposed, then missed beads; with `source` and `other` of `Fit`."""
     state, other = try_others(model, state, bank, other, np.ones(len(source), bool), QUICK)
-    state = climb(model, state, move=True, steps=4, enough=NEARLY)
     state, source, other = _with_missed(model, state, _missed(model, state, bank, CLEAR_FACTOR), source, other)
     state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH)
     other[abs(state.beads[:, Z] - other[:, 0]) < OTHER_HEIGHT_UM] = np.nan  # the fit, as it went on, got there by itself
