@@ -26,7 +26,7 @@ PROGRAMS := .venv-programs
 INSTALL := -m pip install --disable-pip-version-check --no-input --progress-bar off --use-pep517 --require-hashes -r
 RESOLVED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: demo new test test-slurm test-conda test-browser test-programs bench-large bench-short bench-tracks lint docs overview clean distclean lock
+.PHONY: demo new test test-slurm test-conda test-browser test-programs bench-large bench-short bench-tracks bench-brownian lint docs overview clean distclean lock
 
 demo: $(READY)
 	$(BIN)/python -m snakemake --cores $(CORES)
@@ -59,6 +59,9 @@ bench-short: $(READY)
 
 bench-tracks: $(READY)
 	$(BIN)/python tests/benchmarks/many_tracks.py
+
+bench-brownian: $(READY)
+	$(BIN)/python tests/benchmarks/long_brownian.py
 
 lint: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow

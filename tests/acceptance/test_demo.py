@@ -10,16 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from true_motion import AXES, measured_and_true
 
 from defocus3d import settings
-from defocus3d.diffusion import LAGS, Experiment, Measurement, bootstrap, estimates
-from defocus3d.evaluation import in_frame, jaccard, match, pairs_table
+from defocus3d.evaluation import in_frame, jaccard, pairs_table
 
 ROOT = Path(__file__).parents[2]
 RANGE_UM, SCORED_UM = (-1.5, 1.5), (-1.4, 1.4)
 FIELD_UM, PIXEL_UM = 19.2, 0.1
 LEAST_JACCARD = {"sparse": 0.85, "dense": 0.70, "dim": 0.60}
-AXES = ("x", "y", "z")
 
 
 def goal(*values, why):
@@ -30,7 +29,6 @@ def goal(*values, why):
 SAMPLE = "the beads of this movie happened to move so: the true positions of those in the tracks give about 0.94 of D along x, 1.05 along z"
 SYSTEMATIC = 0.03  # D of the same tracks, by measured and by true positions, differs by less, apart from chance
 LARGEST_SD = {"sparse": 0.05, "dense": 0.04, "dim": 0.05}  # of their ratio by chance
-ANY_HEIGHT_UM = 1.0  # a bead whose height is wrong by less is still that bead
 
 if not (ROOT / "results/summary.csv").exists():
     pytest.skip("the demo has not run: make demo", allow_module_level=True)
@@ -65,32 +63,12 @@ def test_the_verdict_is_consistent(movie):
     assert result["verdict"] == "consistent", result["reasons"]
 
 
-def measured_and_true(movie):
-    """(D, its bootstrap replicates), each with x, y, z last, by measured and by true positions of the movie's tracks; the replicates
-    are of the same tracks in both.
-    """
-    folder = ROOT / f"results/acquisitions/{movie}"
-    beads, tracks = in_frame(truth(movie), FIELD_UM, PIXEL_UM).reset_index(drop=True), pd.read_parquet(folder / "tracks.parquet")
-    i, j = match(beads, tracks, axial_um=ANY_HEIGHT_UM)
-    assert len(j) > 0.97 * len(tracks)
-    measured = tracks.iloc[j].reset_index(drop=True)
-    true = measured.assign(**{f"{a}_um": beads[f"{a}_um"].to_numpy()[i] for a in AXES})
-    analysis = settings.load_analysis(yaml.safe_load((ROOT / "config/config.yaml").read_text()), ROOT)
-    experiment = Experiment.of(analysis.acquisitions.loc[movie].to_dict(), json.loads((folder / "localization.json").read_text()))
-    window = experiment.window(pd.read_parquet(folder / "localizations.parquet"))
-    out = []
-    for table in (measured, true):
-        table = table.sort_values(["particle", "frame"], kind="stable").reset_index(drop=True)
-        measurement = Measurement.of(table, window, brownian(movie)["search_range_um"], AXES, LAGS)
-        found = estimates(measurement, experiment)
-        out.append((found["diffusion"], bootstrap(measurement, experiment, found, 500, seed=1)["diffusion"]))
-    return out
-
-
 @pytest.mark.parametrize("movie", ["sparse", "dense", "dim"])
 def test_diffusion_coefficients_are_those_of_the_beads_true_positions(movie):
     """What a movie's few thousand steps happen to be is in both, and the error of the measurement is left."""
-    (measured, drawn), (true, drawn_true) = measured_and_true(movie)
+    analysis = settings.load_analysis(yaml.safe_load((ROOT / "config/config.yaml").read_text()), ROOT)
+    acquisition = analysis.acquisitions.loc[movie].to_dict()
+    (measured, drawn), (true, drawn_true) = measured_and_true(ROOT / "results/acquisitions" / movie, truth(movie), acquisition, FIELD_UM)
     ratio, sd = measured / true, (drawn / drawn_true).std(axis=0)
     print(f"\n{movie}: D by measured over D by true positions", dict(zip(AXES, ratio.round(3))), "give or take", sd.round(3))
     assert (abs(ratio - 1) < SYSTEMATIC + 2 * sd).all()

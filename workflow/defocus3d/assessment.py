@@ -59,7 +59,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
     imaged = localizer.area_um2(images.shape[1:]), blur_um, psf.axial_range_um
     moving = _moving(localizer, blur_um)
     table = _by_movie(images, moving, lambda one, group, _: one.measured(group), repeat(None), "calibration, networks")
-    scales["networks"] = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged)
+    scales["networks"] = _scale(inside, table, localizer.flagged(table, images.shape[1:]), *imaged, of_a_fit=False)
     acceptance, other_weight = {}, {}
     for search in _searches(refine):
         localizer = replace(localizer, search=search)
@@ -70,7 +70,7 @@ def calibrate(networks, psf: PSF, camera: Camera, scenes: Scenes, training: dict
         acceptance[search] = Acceptance.learn(reported, right, psf.axial_range_um).weights
         other_weight[search] = evaluation.other_weight(in_motion, reported)
         localizer = replace(localizer, calibration=replace(localizer.calibration, acceptance=acceptance, other_weight=other_weight))
-        scales[search] = _scale(inside, table, localizer.judged(table, images.shape[1:]), *imaged)
+        scales[search] = _scale(inside, table, localizer.judged(table, images.shape[1:]), *imaged, of_a_fit=True)
     return replace(localizer, calibration=replace(localizer.calibration, sigma_scale=scales)), np.arange(second, len(scenes))
 
 
@@ -100,7 +100,7 @@ def _by_movie(images, localizers: list[Localizer], locate, populations: Iterable
     return pd.concat(parts, ignore_index=True)
 
 
-def _scale(truth: pd.DataFrame, found: pd.DataFrame, flagged: pd.DataFrame, area_um2: float, blur_um, axial_range_um) -> SigmaScale:
+def _scale(truth: pd.DataFrame, found: pd.DataFrame, flagged: pd.DataFrame, area_um2, blur_um, axial_range_um, of_a_fit) -> SigmaScale:
     """What errors tell of the uncertainties of `found`, in images of `area_um2` and `blur_um` (images,); `flagged`: the same, judged."""
     around = circumstances_of(found, area_um2, blur_um[found["frame"]], axial_range_um)  # of all, since flagged ones are neighbours too
     good = (flagged["flag"] == 0).to_numpy()
@@ -108,7 +108,7 @@ def _scale(truth: pd.DataFrame, found: pd.DataFrame, flagged: pd.DataFrame, area
     i, j = evaluation.match(truth, found)
     places = [f"{axis}_um" for axis in AXES]
     errors = found[places].to_numpy()[j] - truth[places].to_numpy()[i]
-    return SigmaScale.learn(around.iloc[j], errors, found[SIGMAS].to_numpy()[j])
+    return SigmaScale.learn(around.iloc[j], errors, found[SIGMAS].to_numpy()[j], of_a_fit)
 
 
 def assess_scenes(localizer: Localizer, scenes: Scenes, which, refine: str, seed: int) -> list[dict]:

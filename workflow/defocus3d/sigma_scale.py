@@ -9,13 +9,14 @@ from scipy.spatial import cKDTree
 
 ONE_SIGMA = 0.683  # share of errors within one uncertainty
 STAGES = ("networks", "quick", "thorough")  # whose uncertainties have factors of their own: the networks alone, and the searches of the fit
-METHOD = 2  # of localizing and calibrating: raised with each change of it after which calibrations of before do not hold
+METHOD = 3  # of localizing and calibrating: raised with each change of it after which calibrations of before do not hold
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors depend on one thing more
-NODES = {  # of piecewise linear dependences, the more needed first; more of them would fit to chance
-    "height": 5, "motion": 5, "brightness": 3, "neighbours": 4, "misfit": 3, "crowding": 3, "beyond": 3, "scatter": 3,
-}  # fmt: skip
+# of piecewise linear dependences, the more needed first; more of them would fit to chance
+NODES = {"height": 5, "motion": 5, "brightness": 3, "neighbours": 4, "misfit": 3, "crowding": 3, "beyond": 3}
+NODES_OF_A_FIT = {"crowding": 3, "motion": 5, "neighbours": 4, "beyond": 3, "height": 5, "brightness": 3, "scatter": 3}
+IN_CROWDS = "height", "brightness"  # of a fit, what matters as much as the image is crowded
 SPARSE_PER_UM2 = 0.02  # density from which on one more matters less
 EXPLAINED, UNEXPLAINED = 1.0, 2.0  # mean squared residuals over variance: less is a wrong gain; from more, the PSF explains nothing
 LIMITS = 0.2, 5.0  # of a factor
@@ -37,11 +38,16 @@ class SigmaScale:
     nodes : dict
         Of each of `NODES`, where its piecewise linear dependence bends; empty where one factor an axis is all that is known.
     weights : list
-        Logarithms of the factors, (1 + sum of nodes) rows of x, y, z: a constant, then those of the nodes in the order of `nodes`.
+        Logarithms of the factors, rows of x, y, z, that add up; see `_features`.
+    of_a_fit : bool
+        The factors tend to 1 where nothing disturbs: the most likely place of a bead at rest, alone in the image and as bright as all
+        others has the uncertainty that the information on it gives (the bound of Cramér and Rao). Held-out scenes alone tell that badly,
+        as hardly any of their beads are alone.
     """
 
     nodes: dict
     weights: list
+    of_a_fit: bool = False
 
     @classmethod
     def unknown(cls) -> "SigmaScale":
@@ -49,7 +55,7 @@ class SigmaScale:
         return cls({}, [[0.0, 0.0, 0.0]])
 
     @classmethod
-    def learn(cls, circumstances: pd.DataFrame, errors: np.ndarray, sigmas: np.ndarray) -> "SigmaScale":
+    def learn(cls, circumstances: pd.DataFrame, errors: np.ndarray, sigmas: np.ndarray, of_a_fit: bool = False) -> "SigmaScale":
         """Factors for `sigmas` (n, 3) of `errors` (n, 3) under `circumstances` (see `circumstances_of`).
 
         Regression on the 68.3 % quantile of log(|error| / sigma) (Koenker and Bassett 1978, Econometrica 46, 33): the loss is least
@@ -58,14 +64,15 @@ class SigmaScale:
         if len(errors) < FEWEST:
             return cls.unknown()
         logs = np.log(np.maximum(abs(errors) / sigmas, 1e-6))
-        afforded = np.cumsum(list(NODES.values())) * FEWEST_A_WEIGHT <= len(errors)
-        nodes = {name: _spread(circumstances[name].to_numpy(), count) for (name, count), can in zip(NODES.items(), afforded) if can}
-        features = _features(circumstances, nodes)
-        return cls(nodes, np.column_stack([_quantile_weights(features, logs[:, k]) for k in range(3)]).tolist())
+        wanted = NODES_OF_A_FIT if of_a_fit else NODES
+        afforded = np.cumsum(list(wanted.values())) * FEWEST_A_WEIGHT <= len(errors)
+        nodes = {name: _spread(circumstances[name].to_numpy(), count) for (name, count), can in zip(wanted.items(), afforded) if can}
+        features = _features(circumstances, nodes, of_a_fit)
+        return cls(nodes, np.column_stack([_quantile_weights(features, logs[:, k]) for k in range(3)]).tolist(), of_a_fit)
 
     def factors(self, circumstances: pd.DataFrame) -> np.ndarray:
         """Factors (n, 3) on the uncertainties in x, y, z of localizations under `circumstances`."""
-        return np.clip(np.exp(_features(circumstances, self.nodes) @ np.array(self.weights)), *LIMITS)
+        return np.clip(np.exp(_features(circumstances, self.nodes, self.of_a_fit) @ np.array(self.weights)), *LIMITS)
 
 
 def circumstances_of(table: pd.DataFrame, area_um2: float, blur_um, axial_range_um) -> pd.DataFrame:
@@ -108,21 +115,35 @@ def _spread(values: np.ndarray, count: int) -> list[float]:
     return [float(v) for v in np.unique(np.round(np.quantile(values, np.linspace(0.01, 0.99, count)), 4))]
 
 
-def _features(circumstances: pd.DataFrame, nodes: dict) -> np.ndarray:
-    """A constant, and for each node how near the value is to it: 1 at the node, 0 at the next ones; constant beyond the last."""
-    columns = [np.ones((len(circumstances), 1))]
+def _features(circumstances: pd.DataFrame, nodes: dict, of_a_fit: bool) -> np.ndarray:
+    """What the logarithm of a factor is a weighted sum of, a column each.
+
+    For each node, how near the value is to it: 1 at the node, 0 at the next ones, constant beyond the last; and a constant. Of a fit,
+    all are 0 in the best circumstances: there is no constant, nor a first node of each, and the nodes of `IN_CROWDS` count from nothing
+    in the least crowded images to all in the most crowded ones.
+    """
+    parts = [] if of_a_fit and nodes else [np.ones((len(circumstances), 1))]
     for name, at in nodes.items():
-        values, unit = np.clip(circumstances[name].to_numpy(), at[0], at[-1]), np.eye(len(at))
-        columns.append(np.column_stack([np.interp(values, at, row) for row in unit]))
-    return np.concatenate(columns, axis=1)
+        near = _nearness(circumstances[name], at)
+        if of_a_fit and name in IN_CROWDS:
+            low, high = nodes["crowding"][0], nodes["crowding"][-1]
+            near *= np.clip((circumstances["crowding"].to_numpy()[:, None] - low) / max(high - low, 1e-9), 0.0, 1.0)
+        elif of_a_fit:
+            near = near[:, 1:]
+        parts.append(near)
+    return np.concatenate(parts, axis=1)
+
+
+def _nearness(values: pd.Series, nodes: list[float]) -> np.ndarray:
+    values = np.clip(values.to_numpy(), nodes[0], nodes[-1])
+    return np.column_stack([np.interp(values, nodes, row) for row in np.eye(len(nodes))])
 
 
 def _quantile_weights(features: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Weights under which `ONE_SIGMA` of `logs` (n,) lie below `features` @ weights, everywhere alike."""
-    start = np.zeros(features.shape[1])
-    start[0] = np.quantile(logs, ONE_SIGMA)
-    free = np.ones(len(start))
-    free[0] = 0.0  # the constant needs no support
+    start, free = np.zeros(features.shape[1]), np.ones(features.shape[1])
+    if (features[:, 0] == 1).all():  # the constant, which needs no support
+        start[0], free[0] = np.quantile(logs, ONE_SIGMA), 0.0
 
     def loss(weights):
         left = logs - features @ weights

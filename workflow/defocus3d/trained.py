@@ -151,7 +151,7 @@ def _psf(path: Path) -> dict:
 
 
 def _calibration(path: Path) -> dict:
-    from defocus3d.sigma_scale import METHOD, NODES, STAGES  # here, since every job that reads the sheets imports this module
+    from defocus3d.sigma_scale import METHOD, NODES, NODES_OF_A_FIT, STAGES  # here, since every job that reads the sheets imports this module
 
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -164,7 +164,7 @@ def _calibration(path: Path) -> dict:
         raise InputError("is damaged, or no calibration of defocus3d") from None
     searches = set(STAGES[1:] if told["refine"] == "mle" else ())
     by_search = all(isinstance(what, dict) and set(what) == searches for what in of_searches)
-    if not (method == METHOD and known <= set(NODES) and set(scales) == set(STAGES) and by_search):
+    if not (method == METHOD and known <= {*NODES, *NODES_OF_A_FIT} and set(scales) == set(STAGES) and by_search):
         raise OtherVersionError
     if len(told["axial_range_um"]) != 2:
         raise InputError("is damaged: its axial_range_um is no range")
