@@ -12,6 +12,7 @@ import walks
 
 from defocus3d import displacements, linking, msd, search_range, tables, walls
 from defocus3d.diffusion import Experiment, Measurement, bootstrap, brownian_check, estimates, interval
+from defocus3d.heterogeneity import chance_of_spread, depth_profile
 from defocus3d.verdict import with_error
 from defocus3d.water import stokes_einstein
 
@@ -276,6 +277,30 @@ def test_wall_is_seen_and_corrected_for():
                           for k in ("value", 0, 1))  # fmt: skip
     assert lateral / results[1]["wall_factor"]["x"] == pytest.approx(EXPECTED[0], abs=high - low)
     assert results[1]["wall_factor"]["x"] < 0.95
+
+
+def found_nearer_where_sharper(rng, beads=3000, frames=100, substeps=8):
+    """Tracks of free beads whose height is found by how sharp they look, which depends on how far they happen to move in an exposure too."""
+    step_um = np.sqrt(2 * EXPECTED[0] * walks.DT / substeps)
+    start = rng.uniform([2, 2, -5], [BOUNDS_UM["x"][1] - 2, BOUNDS_UM["y"][1] - 2, 5], (beads, 3))
+    path = start + np.cumsum(rng.normal(0, step_um, (frames * substeps, beads, 3)), axis=0)
+    exposed = path.reshape(frames, substeps, beads, 3)[:, : substeps // 2]
+    blur = exposed[..., :2].var(axis=1).mean(axis=-1)
+    x, y, z = exposed.mean(axis=1).reshape(-1, 3).T
+    z = np.sign(z) * np.maximum(abs(z) + 0.1 * (blur.ravel() / blur.mean() - 1), 0)
+    frame, particle = np.divmod(np.arange(len(x)), beads)
+    table = pd.DataFrame({"frame": frame, "particle": particle, "x_um": x, "y_um": y, "z_um": z})
+    return table[abs(table["z_um"]) < 1.5]
+
+
+def test_heights_that_depend_on_how_far_a_bead_moves_make_no_wall():
+    tracks = found_nearer_where_sharper(np.random.default_rng(3))
+    window = EXPERIMENT.window(tracks)
+    measurement = Measurement.of(tracks, window, 1.0, EXPERIMENT.axes, 2)
+    depth = depth_profile(measurement.runs, measurement.links, window, walks.DT, EXPERIMENT.blur, EXPERIMENT.axes)
+    lateral, sd = depth[["D_x", "D_y"]].mean(axis=1), np.hypot(depth["sd_x"], depth["sd_y"]) / 2
+    assert sd.max() < 0.02 * lateral.mean()
+    assert chance_of_spread(lateral, sd) > 1e-3  # by the heights of the frames that a step joins: 1e-5
 
 
 def few_beads():

@@ -75,20 +75,25 @@ def track_diffusion(runs, frame_interval_s: float) -> pd.DataFrame:
 def depth_profile(runs, links, window, frame_interval_s: float, blur: float, axes) -> pd.DataFrame:
     """D in µm²/s and its standard deviation by height: z_um, n, and D_{axis}, sd_{axis} of each axis, a row a bin.
 
-    Steps count in the bin where they start, pairs of steps where they meet, if the window holds them. Bins hold equal numbers. Standard
-    deviations are those of theory (`msd.covariance_sd`).
+    Steps count in the bin where the bead was a frame before they start, pairs of steps a frame before they meet, if the window holds them:
+    a bead that happens to stay during an exposure looks sharper and is found nearer to focus, so that heights of the frames that a step
+    joins would choose by its length. Bins hold equal numbers. Standard deviations are those of theory (`msd.covariance_sd`).
     """
     table = {"z_um": [], "n": []} | {f"{name}_{axis}": [] for axis in axes for name in ("D", "sd")}
     at = axes.index("z") if "z" in axes else None
     held = window.holds(runs.position_um, 1).all(axis=1)
+    held[1:] &= runs.joined(1)  # there is a frame before
+    held[:1] = False
     counted = runs.joined(1) & held[:-1]
     if at is None or counted.sum() < DEPTH_BINS * FEWEST_IN_BIN:
         return pd.DataFrame(table)
     z = runs.position_um[:, at]
-    edges = np.quantile(z[:-1][counted], np.linspace(0, 1, DEPTH_BINS + 1))
-    sums = _binned(runs, links, held, np.digitize(z, edges[1:-1]))
+    before = np.roll(z, 1)
+    edges = np.quantile(before[:-1][counted], np.linspace(0, 1, DEPTH_BINS + 1))
+    where = np.digitize(before, edges[1:-1])
+    sums = _binned(runs, links, held, where)
     for k in range(DEPTH_BINS):
-        here = counted & (np.digitize(z[:-1], edges[1:-1]) == k)
+        here = counted & (where[:-1] == k)
         table["z_um"].append(float(z[:-1][here].mean()))
         table["n"].append(int(here.sum()))
         for i, axis in enumerate(axes):

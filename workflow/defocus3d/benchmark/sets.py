@@ -51,7 +51,7 @@ NAMED = {
     "dim": "dim, diffusing",
 }
 ACCURACY = {
-    "isolated": DataSet(0.0, frames=200, side_px=256, moving=False, depth_um=1.5),
+    "isolated": DataSet(0.0, frames=400, side_px=256, moving=False, depth_um=1.5),
     "crowded": DataSet(0.25, frames=32, side_px=128, moving=False, depth_um=1.5),
     "sparse": DataSet(0.02, frames=80),
     "dense": DataSet(0.12, frames=24),
@@ -83,7 +83,7 @@ def data_sets(size: str) -> dict[str, DataSet]:
         "speed_small": replace(SPEED, frames=16, side_px=128),
         "speed_large": replace(SPEED, frames=16, side_px=384),
     }
-    everything = ACCURACY | _series(2.5, 40) | speed
+    everything = ACCURACY | _series(5.0, 80) | speed  # some 900 errors for each share within an uncertainty: 1.5 % of chance
     if size == "full":
         return everything
     few = {name: 3 if name == "isolated" else 1 if name.startswith("speed") else 2 for name in everything}
