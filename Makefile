@@ -5,6 +5,7 @@
 # make test-browser    the demo's report, or another in DEFOCUS3D_REPORT, in Chromium
 # make test-programs    the exports in Picasso and napari, which get an environment of their own
 # make bench-large, make bench-short, make bench-tracks    a long movie and many short ones (with the demo's networks), and a million localizations: time, and of the long ones memory
+# make bench-brownian    D of a simulated movie ten times as long as the demo's, with the demo's networks, over the truth
 # make lint    the checks of Snakemake and snakefmt
 # make docs    write docs/configuration.md anew, after a change of a schema
 # make overview    draw the README's picture anew, from the demo's results
