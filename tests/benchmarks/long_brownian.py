@@ -61,9 +61,9 @@ def main():
         (measured, drawn), (true, drawn_true) = measured_and_true(results, truth, acquisition, SIDE_PX * PIXEL_UM)
         brownian = json.loads((results / "brownian.json").read_text())
         found = pd.read_parquet(results / "localizations.parquet")
-        half = json.loads((OPTICS / "calibration.json").read_text())["axial_range_um"]
+        range_um = json.loads((OPTICS / "calibration.json").read_text())["axial_range_um"]
     beads = in_frame(truth, SIDE_PX * PIXEL_UM, PIXEL_UM)
-    score = jaccard(beads, found[found["flag"] == 0], half, (-SCORED_UM, SCORED_UM))
+    score = jaccard(beads, found[found["flag"] == 0], range_um, (-SCORED_UM, SCORED_UM))
     expected = truth["D_um2_s"].iloc[0]
     print(f"{given.scene}, {given.frames} frames, seed {given.seed}, {given.search} search: Jaccard {score['jaccard']:.3f}, "
           f"verdict {brownian['verdict']} {brownian['reasons']}")  # fmt: skip

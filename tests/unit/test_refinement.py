@@ -367,11 +367,12 @@ def test_a_height_chosen_while_a_neighbour_was_missing_is_reconsidered(height, o
     assert np.isnan(others[1]).all()
 
 
+@pytest.mark.parametrize("thorough", [True, False])
 @pytest.mark.parametrize("z", [1.1, 1.2, 1.3])
-def test_the_background_does_not_keep_the_ring_of_a_bead_that_was_taken_for_its_middle(z):
+def test_the_background_does_not_keep_the_ring_of_a_bead_that_was_taken_for_its_middle(z, thorough):
     psf, population = ring_psf(), Population(20000.0, 0.1, 0.002)
     image = CAMERA.detect(psf.image(6.35, 6.35, z, (128, 128), 20000) + 20, np.random.default_rng(12))
-    fit = fit_frame(image, np.array([[6.35, 6.35, -0.4]]), psf, CAMERA, population, bank=Bank.of(psf))
+    fit = fit_frame(image, np.array([[6.35, 6.35, -0.4]]), psf, CAMERA, population, bank=Bank.of(psf), thorough=thorough)
     assert len(fit.photons) == 1
     assert fit.places_um[0, 2] == pytest.approx(z, abs=5 * fit.sigma_um[0, 2])
     assert fit.background_e[0] == pytest.approx(20, rel=0.1)

@@ -77,7 +77,8 @@ def depth_profile(runs, links, window, frame_interval_s: float, blur: float, axe
 
     Steps count in the bin where the bead was a frame before they start, pairs of steps a frame before they meet, if the window holds them:
     a bead that happens to stay during an exposure looks sharper and is found nearer to focus, so that heights of the frames that a step
-    joins would choose by its length. Bins hold equal numbers. Standard deviations are those of theory (`msd.covariance_sd`).
+    joins would choose by its length, and the height where a pair meets by how the two correlate. Bins hold equal numbers; `z_um` is the mean
+    of where their steps start. Standard deviations are those of theory (`msd.covariance_sd`).
     """
     table = {"z_um": [], "n": []} | {f"{name}_{axis}": [] for axis in axes for name in ("D", "sd")}
     at = axes.index("z") if "z" in axes else None

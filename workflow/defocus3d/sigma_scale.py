@@ -36,13 +36,14 @@ class SigmaScale:
     Attributes
     ----------
     nodes : dict
-        Of each of `NODES`, where its piecewise linear dependence bends; empty where one factor an axis is all that is known.
+        Of each of `NODES`, or of `NODES_OF_A_FIT`, where its piecewise linear dependence bends; empty where one factor an axis is all
+        that is known.
     weights : list
         Logarithms of the factors, rows of x, y, z, that add up; see `_features`.
     of_a_fit : bool
         The factors tend to 1 where nothing disturbs: the most likely place of a bead at rest, alone in the image and as bright as all
         others has the uncertainty that the information on it gives (the bound of Cramér and Rao). Held-out scenes alone tell that badly,
-        as hardly any of their beads are alone.
+        as hardly any of their beads are alone. Crowding, of which their images always have some, counts from their least on.
     """
 
     nodes: dict
@@ -142,6 +143,8 @@ def _nearness(values: pd.Series, nodes: list[float]) -> np.ndarray:
 def _quantile_weights(features: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Weights under which `ONE_SIGMA` of `logs` (n,) lie below `features` @ weights, everywhere alike."""
     start, free = np.zeros(features.shape[1]), np.ones(features.shape[1])
+    if not len(start):  # nothing differs from bead to bead
+        return start
     if (features[:, 0] == 1).all():  # the constant, which needs no support
         start[0], free[0] = np.quantile(logs, ONE_SIGMA), 0.0
 

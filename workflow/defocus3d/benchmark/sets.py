@@ -83,7 +83,7 @@ def data_sets(size: str) -> dict[str, DataSet]:
         "speed_small": replace(SPEED, frames=16, side_px=128),
         "speed_large": replace(SPEED, frames=16, side_px=384),
     }
-    everything = ACCURACY | _series(5.0, 80) | speed  # some 900 errors for each share within an uncertainty: 1.5 % of chance
+    everything = ACCURACY | _series(5.0, 80) | speed  # some 600 errors for each share within an uncertainty: 1.9 % of chance
     if size == "full":
         return everything
     few = {name: 3 if name == "isolated" else 1 if name.startswith("speed") else 2 for name in everything}
