@@ -6,20 +6,16 @@
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tifffile
-import yaml
+from demo_networks import OPTICS, ROOT, run, write_analysis
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests" / "acceptance"), str(ROOT / "tests" / "workflow")]
+sys.path.insert(0, str(ROOT / "tests" / "acceptance"))
 
-from tiny_analysis import write_acquisitions
 from true_motion import AXES, measured_and_true
 
 from defocus3d.camera import Camera
@@ -27,7 +23,6 @@ from defocus3d.evaluation import in_frame, jaccard
 from defocus3d.microscope import PIXEL_UM, SCENES, Microscope, brownian_movie
 from defocus3d.settings import load_analysis
 
-OPTICS = ROOT / "results" / "optics" / "water_1p2"
 SIDE_PX = 192  # as the demo's movies
 SCORED_UM = 1.4  # from focus
 Z = AXES.index("z")
@@ -45,17 +40,8 @@ def main():
     movie, truth = brownian_movie(Microscope(), Camera(), SCENES[given.scene], rng, frames=given.frames, side=SIDE_PX)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("config", "data"):
-            (folder / part).mkdir()
-        tifffile.imwrite(folder / "data" / "long.tif", movie, photometric="minisblack")
-        trained = {"optics": ["water"], "trained": str(OPTICS), "pixel_size_um": PIXEL_UM}
-        pd.DataFrame(trained).to_csv(folder / "config" / "bead_stacks.tsv", sep="\t", index=False)
-        write_acquisitions(folder, {"long": "data/long.tif"})
-        config = {"bead_stacks": "config/bead_stacks.tsv", "acquisitions": "config/acquisitions.tsv", "axial_range_um": "auto"}
-        config["localization"] = {"search": given.search}
-        (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", str(given.cores)]
-        subprocess.run([*command, "--quiet", "progress", "rules"], check=True)
+        config = write_analysis(folder, {"long": movie}, given.search)
+        run(folder, given.cores, "progress", "rules")
         results = folder / "results" / "acquisitions" / "long"
         acquisition = load_analysis(config, folder).acquisitions.loc["long"].to_dict()
         (measured, drawn), (true, drawn_true) = measured_and_true(results, truth, acquisition, SIDE_PX * PIXEL_UM)

@@ -186,7 +186,7 @@ class FrameModel:
 
     def weight(self, state: State) -> np.ndarray:
         """Inverse variance of the pixels, float32."""
-        return (1.0 / self.camera.variance(state.expected)).astype(np.float32)
+        return self._weighted(state)[0]
 
     def light_equations(self, state: State):
         """Information and gradient for the brightness of the beads, then the background's nodes: a part of the `normal_equations`."""
@@ -227,7 +227,7 @@ class FrameModel:
     def _weighted(self, state: State):
         """Weight of the pixels, and residual times weight, float32."""
         if self._seen is None or self._seen[0] is not state:
-            weight = self.weight(state)
+            weight = (1.0 / self.camera.variance(state.expected)).astype(np.float32)
             self._seen = state, weight, ((self.image - state.expected) * weight).astype(np.float32)
         return self._seen[1:]
 

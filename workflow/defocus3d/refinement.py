@@ -97,7 +97,10 @@ def fit_frame(
 
 
 def _look_once(model: FrameModel, state: State, source, other, bank: Bank) -> tuple[State, np.ndarray, np.ndarray]:
-    """The quick search: another height for each bead that was proposed, on a lower background where it is too dim, then missed beads."""
+    """The quick search: another height for each bead that was proposed, on a lower background where it is too dim, then missed beads.
+
+    With `source` and `other` of `Fit`.
+    """
     state, other = try_others(model, state, bank, other, np.ones(len(source), bool), QUICK)
     state, source, other = _with_missed(model, state, _missed(model, state, bank, CLEAR_FACTOR), source, other)
     state = climb(model, state, move=True, steps=STEPS, enough=SOON_ENOUGH)
