@@ -31,7 +31,7 @@ SOON_ENOUGH = 4e-3  # a gain in log-likelihood per bead below which the quick se
 ROUNDS = 2  # of looking for what the fit missed
 CORE_PX = 8  # the goodness of fit is judged this far around a bead
 LEAST_FACTOR = 12.0  # log Bayes factor from which light without a bead is worth a trial; the odds of the fit then decide
-CLEAR_FACTOR = 50.0  # the same in the quick search, which drops none: with 12 it takes half as long again, for a third of a percent more of the beads
+CLEAR_FACTOR = 50.0  # the same in the quick search, which drops none: with 12 it takes a tenth longer, for half a percent more of the beads
 CHANGED = 4.0  # squared standard errors, summed over a bead's square: what else it could be is then asked again
 
 
