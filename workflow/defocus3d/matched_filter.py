@@ -6,7 +6,7 @@ from functools import cached_property
 import numba
 import numpy as np
 from scipy import fft
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import laplace, uniform_filter
 from skimage.feature import peak_local_max
 
 from defocus3d.population import Population
@@ -15,10 +15,12 @@ from defocus3d.psf import PSF
 STEP_UM = 0.1  # of the heights: a fraction of the depth over which an image changes
 APART_PX = 4  # of two beads that one look at the residual finds
 PARTNERS_PX = [(dx, dy) for dy in (-4, -2, 0, 2, 4) for dx in (-4, -2, 0, 2, 4)]  # of a second bead's place from the first's
-EVERY = 2  # heights of the bank tried for one of two beads
+EVERY = 2  # heights of the bank tried for missed beads and for one of two; the fit finds what is between
 TOLERANCE = 0.01  # of the bank's images as sums of a few
 REMAINS, AROUND = 0.05, 1.0  # of a missed bead's log Bayes factor, in what is left, within so many sizes of an image
 BLOCK_PX = 3  # where the weight of the pixels is smooth, correlations with it may be of its means over blocks; an odd number
+UNLIKE_UM = 0.15  # heights closer than this are the same
+FLOOR = 0.02  # of an image's peak: the background, when images are compared
 ROWS = 32  # of a frame, for which all heights are held in memory at once
 
 
@@ -104,6 +106,29 @@ class Bank:
         return Components.of(_blocks(padded, block)), Components.of(_blocks(padded**2, block))
 
     @cached_property
+    def alike(self) -> list[np.ndarray]:
+        """For each height, those (n,) at which a bead looks most like there: its counterparts beyond focus.
+
+        Images are held against each other in photon noise, with place, brightness and blur free. The counterpart of a height is where they
+        differ least, and less than in between. It need not have that height as its own counterpart: so both count, each for the other.
+        """
+        images = self.images.astype(float)
+        by_y, by_x = np.gradient(images, axis=(1, 2))
+        free = np.stack([images, by_x, by_y, laplace(images, axes=(1, 2))], axis=1).reshape(len(images), 4, -1)
+        differ = np.empty((len(images), len(images)))
+        for image, row in zip(images.reshape(len(images), -1), differ):
+            weight = 1.0 / (np.maximum(image, 0) + FLOOR * image.max())
+            product = np.einsum("hip,p->hi", free, weight * image)
+            information = np.einsum("hip,hjp->hij", free * weight, free)
+            row[:] = weight @ image**2 - (product * np.linalg.solve(information, product[..., None])[..., 0]).sum(axis=1)
+        least = np.zeros(differ.shape, bool)
+        least[:, 1:-1] = (differ[:, 1:-1] < differ[:, :-2]) & (differ[:, 1:-1] <= differ[:, 2:])
+        least &= abs(self.z_um[:, None] - self.z_um) > UNLIKE_UM
+        own = _least_of_each(np.where(least, differ, np.inf))
+        both = own | _least_of_each(np.where(own, differ, np.inf).T)
+        return [self.z_um[which] for which in both]
+
+    @cached_property
     def partners(self) -> tuple[np.ndarray, np.ndarray]:
         """Images at every `EVERY`-th height, each moved by all of `PARTNERS_PX`, (heights x moves, n x n), and their squares."""
         images, reach, n = self.images[::EVERY], self.reach_px[::EVERY], self.images.shape[1]
@@ -129,16 +154,16 @@ class Bank:
         left, total = self._around(weighted), self._around(weight)
         (rows, columns), block = residual.shape, self.block_px
         mean = _blocks(np.pad(weight, [(0, -n % block) for n in weight.shape]), block) / block**2
-        even, square = (part.shares @ part.correlated(mean).reshape(len(part.components), -1) for part in self.coarse)
+        even, square = (part.shares[::EVERY] @ part.correlated(mean).reshape(len(part.components), -1) for part in self.coarse)
         cells = np.arange(rows)[:, None] // block * mean.shape[1] + np.arange(columns) // block
         factor, photons = np.full((rows, columns), least, np.float32), np.zeros((rows, columns), np.float32)
         height = np.zeros((rows, columns), np.int64)
         for first in range(0, rows, ROWS):
             part = slice(first, min(first + ROWS, rows))
-            product = self.linear.shares @ products[:, part].reshape(len(products), -1)
+            product = self.linear.shares[::EVERY] @ products[:, part].reshape(len(products), -1)
             flat = (map_[part].reshape(-1) for map_ in (left, total, cells, factor, height, photons))
             _best_height(product, even, square, population.photons, population.photons_sd**2, *flat)
-        return factor, height, photons
+        return factor, EVERY * height, photons
 
     def shown(self, z_um: float, row: int, column: int, shape) -> tuple[np.ndarray, slice, slice]:
         """The part that a frame of `shape` shows of the image at `z_um` around a pixel of it, and its rows and columns there (slices)."""
@@ -150,6 +175,13 @@ class Bank:
         """Sum of `image` over the square of the bank's images around each pixel, float32."""
         n = self.images.shape[1]
         return (n * n * uniform_filter(image.astype(float), n, mode="constant")).astype(np.float32)
+
+
+def _least_of_each(values: np.ndarray) -> np.ndarray:
+    """Which is the least of each row, bool; none where all are infinite."""
+    chosen = np.zeros(values.shape, bool)
+    chosen[np.arange(len(values)), values.argmin(axis=1)] = True
+    return chosen & np.isfinite(values)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

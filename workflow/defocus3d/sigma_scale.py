@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 ONE_SIGMA = 0.683  # share of errors within one uncertainty
 STAGES = ("networks", "quick", "thorough")  # whose uncertainties have factors of their own: the networks alone, and the searches of the fit
-METHOD = 3  # of localizing and calibrating: raised with each change of it after which calibrations of before do not hold
+METHOD = 4  # of localizing and calibrating: raised with each change of it after which calibrations of before do not hold
 NEIGHBOUR_UM = 2.0  # lateral reach of a neighbour's light
 FEWEST = 30  # errors from which one factor an axis can be learned
 FEWEST_A_WEIGHT = 20  # errors a weight, from which the factors depend on one thing more
