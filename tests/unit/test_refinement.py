@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optics import PIXEL_UM, gaussian_psf
 
-from defocus3d.alternatives import THOROUGH, _promising, reconsider
+from defocus3d.alternatives import THOROUGH, _promising, odd, reconsider, try_alike
 from defocus3d.camera import Camera
 from defocus3d.frame_model import BLUR, PARAMETERS, PHOTONS, FrameModel, Z, climb, damped_inverse, damped_solution, new_beads
 from defocus3d.matched_filter import Bank, bayes_factor, heights, unexplained
@@ -376,3 +376,80 @@ def test_the_background_does_not_keep_the_ring_of_a_bead_that_was_taken_for_its_
     assert len(fit.photons) == 1
     assert fit.places_um[0, 2] == pytest.approx(z, abs=5 * fit.sigma_um[0, 2])
     assert fit.background_e[0] == pytest.approx(20, rel=0.1)
+
+
+def defocused_psf(behind=1.0, ring_share=0.35) -> PSF:
+    """A spot that grows away from focus; behind focus `behind` times as fast, with a part of its light in a ring."""
+    z, half = np.arange(-1.5, 1.51, 0.1), 20
+    v, u = np.mgrid[-half : half + 1, -half : half + 1] * PIXEL_UM
+    r = np.hypot(v, u)
+
+    def image(height):
+        grown = abs(height) * (behind if height > 0 else 1.0)
+        width = 0.14 * np.hypot(1, grown / 0.4)
+        spot, ring = np.exp(-((r / width) ** 2) / 2), np.exp(-(((r - 2.2 * width) / 0.15) ** 2) / 2)
+        share = ring_share * np.clip(height / 0.5, 0, 1)
+        return (1 - share) * spot / spot.sum() + share * ring / ring.sum()
+
+    return PSF(np.stack([image(height) for height in z]), PIXEL_UM, float(z[0]), 0.1, (-1.2, 1.2))
+
+
+def test_counterparts_lie_where_images_are_alike_and_count_both_ways():
+    bank = Bank.of(defocused_psf(behind=0.8, ring_share=0.0))
+    for z in (-0.6, -0.4, 0.5, 0.8):
+        there = bank.alike[np.argmin(abs(bank.z_um - z))]
+        assert min(abs(there - (-z / 0.8 if z < 0 else -z * 0.8))) < 0.1
+    for z, there in zip(bank.z_um, bank.alike):
+        for other in there:  # one of the two is the counterpart of the other, and so each is told of the other
+            assert any(np.isclose(z, bank.alike[k]).any() for k in np.flatnonzero(np.isclose(bank.z_um, other)))
+
+
+def test_a_psf_that_is_alike_nowhere_has_no_counterparts():
+    psf = gaussian_psf()
+    one_side = PSF(psf.values[18:], PIXEL_UM, float(psf.z_um[18]), 0.1, (0.4, 1.0))
+    assert not any(len(there) for there in Bank.of(one_side).alike)
+
+
+def test_beads_are_odd_by_their_light_or_by_their_shape():
+    psf = gaussian_psf()
+    truth = np.array([[1.5, 1.5, 0.3], [4.5, 1.5, 0.3], [1.5, 4.5, 0.3], [4.5, 4.5, 0.6]])
+    photons = np.array([3000.0, 5000.0, 1800.0, 3000.0])
+    image = CAMERA.detect(psf.image(*truth.T, (60, 60), photons) + 20, np.random.default_rng(17))
+    model = FrameModel(image, psf, CAMERA, BEADS)
+    proposed = truth * np.array([[1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, -1]])  # the last on the wrong side, where it is as bright
+    state = climb(model, model.start(proposed, 3000.0), move=True, steps=20)
+    assert odd(model, state, 3.0, untold=False).tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize("untold", [True, False])
+def test_a_brightness_that_nobody_knows_is_not_odd(untold):
+    psf, places = gaussian_psf(), np.array([[3.0, 3.0, 0.3]])
+    unknown = Population.unknown((500, 20000), (0.01, 0.1), (-1.0, 1.0))
+    model = FrameModel(scene(psf, places, np.random.default_rng(18)), psf, CAMERA, unknown)
+    assert odd(model, model.start(places, 3000.0), 3.0, untold).tolist() == [untold]
+    dim = FrameModel(scene(psf, places, np.random.default_rng(18), 60.0), psf, CAMERA, Population(60.0, 0.05, 0.01))
+    assert odd(dim, climb(dim, dim.start(places, 60.0), move=True, steps=20), 3.0, untold).tolist() == [untold]
+
+
+@pytest.mark.parametrize("z", [-0.5, 0.6])
+def test_a_bead_at_a_height_at_which_it_looks_alike_gets_to_its_own(z):
+    psf, population = defocused_psf(), Population(6000.0, 0.05, 0.01)
+    bank, truth = Bank.of(psf), np.array([[3.03, 2.96, z]])
+    model = FrameModel(scene(psf, truth, np.random.default_rng(19), 6000.0), psf, CAMERA, population)
+    start = truth * (1, 1, 0) + [0, 0, bank.alike[np.argmin(abs(bank.z_um - z))][0]]
+    state = climb(model, model.start(start, 6000.0), move=True, steps=20)
+    assert np.sign(state.beads[0, Z]) == -np.sign(z)  # a fit alone does not get there
+    after, other = try_alike(model, state, bank, np.full((1, 2), np.nan), np.ones(1, bool))
+    assert after.beads[0, Z] == pytest.approx(z, abs=0.1)
+    assert after.cost < state.cost
+    assert other[0, 0] == pytest.approx(state.beads[0, Z], abs=0.1) and other[0, 1] > 0  # where it was is now its other height
+    again, known = try_alike(model, after, bank, other, np.ones(1, bool))
+    assert again is after and known[0, 0] == pytest.approx(other[0, 0], abs=0.1)
+
+
+def test_beads_out_of_range_are_not_asked_what_they_look_like():
+    psf, places = defocused_psf(), np.array([[3.0, 3.0, 1.35], [-9.0, 3.0, 0.5]])
+    model = FrameModel(scene(psf, places[:1], np.random.default_rng(20)), psf, CAMERA, BEADS)
+    state = model.start(places, 3000.0)
+    after, other = try_alike(model, state, Bank.of(psf), np.full((2, 2), np.nan), np.ones(2, bool))
+    assert after is state and np.isnan(other).all()
