@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from defocus3d.figures import style
 
@@ -147,7 +148,7 @@ def _lag_ticks(panel, lags) -> None:
             chosen.append(lag)
     panel.set_xticks(chosen)
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-    panel.xaxis.set_minor_formatter(lambda value, _: "")
+    panel.xaxis.set_minor_locator(NullLocator())
 
 
 def _d_limits(panel, brownian) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from defocus3d.files import whole
@@ -171,7 +172,7 @@ def plain_log(axis, narrow: bool = False) -> None:
     ticks = [step * 10.0**power for power in range(-9, 10) for step in steps]
     axis.set_ticks([tick for tick in ticks if low * 0.999 <= tick <= high * 1.001])
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
-    axis.set_minor_formatter(lambda value, _: "")
+    axis.set_minor_locator(NullLocator())  # nothing is between that a reader would count; and minor ticks cost more time than all else
 
 
 def legend_below(figure, entries: list, title: str = "") -> None:
