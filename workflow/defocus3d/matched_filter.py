@@ -118,8 +118,8 @@ class Bank:
         differ = np.empty((len(images), len(images)))
         for image, row in zip(images.reshape(len(images), -1), differ):
             weight = 1.0 / (np.maximum(image, 0) + FLOOR * image.max())
-            product = np.einsum("hip,p->hi", free, weight * image)
-            information = np.einsum("hip,hjp->hij", free * weight, free)
+            weighted = free * weight
+            product, information = weighted @ image, weighted @ free.transpose(0, 2, 1)
             row[:] = weight @ image**2 - (product * np.linalg.solve(information, product[..., None])[..., 0]).sum(axis=1)
         least = np.zeros(differ.shape, bool)
         least[:, 1:-1] = (differ[:, 1:-1] < differ[:, :-2]) & (differ[:, 1:-1] <= differ[:, 2:])
