@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from defocus3d.frame_model import FIRST_STEPS, GRID_PX, NEARLY, PHOTONS, FrameModel, State, Z, climb, invertible, new_beads
-from defocus3d.matched_filter import Bank, heights, pairs
+from defocus3d.matched_filter import OTHER_HEIGHT_UM, Bank, heights, pairs
 
 LOCAL_STEPS = 6  # of a fit of what is around a bead, all else being known
-OTHER_HEIGHT_UM = 0.15  # the fit itself finds what is nearer
 TOO_BRIGHT = 3.0  # standard deviations of the population above its mean: perhaps two beads
 TOO_DIM = 0.5  # times the population's brightness: perhaps the middle of a ring that the background took
 MIDDLE_PX, MISFIT = 5, 1.4  # around a bead, and the mean squared residual over its variance there that is too large for chance

@@ -19,7 +19,7 @@ EVERY = 2  # heights of the bank tried for missed beads and for one of two; the 
 TOLERANCE = 0.01  # of the bank's images as sums of a few
 REMAINS, AROUND = 0.05, 1.0  # of a missed bead's log Bayes factor, in what is left, within so many sizes of an image
 BLOCK_PX = 3  # where the weight of the pixels is smooth, correlations with it may be of its means over blocks; an odd number
-UNLIKE_UM = 0.15  # heights closer than this are the same
+OTHER_HEIGHT_UM = 0.15  # heights closer than this are one: a fit gets from one to the other itself
 FLOOR = 0.02  # of an image's peak: the background, when images are compared
 ROWS = 32  # of a frame, for which all heights are held in memory at once
 
@@ -123,7 +123,7 @@ class Bank:
             row[:] = weight @ image**2 - (product * np.linalg.solve(information, product[..., None])[..., 0]).sum(axis=1)
         least = np.zeros(differ.shape, bool)
         least[:, 1:-1] = (differ[:, 1:-1] < differ[:, :-2]) & (differ[:, 1:-1] <= differ[:, 2:])
-        least &= abs(self.z_um[:, None] - self.z_um) > UNLIKE_UM
+        least &= abs(self.z_um[:, None] - self.z_um) > OTHER_HEIGHT_UM
         own = _least_of_each(np.where(least, differ, np.inf))
         both = own | _least_of_each(np.where(own, differ, np.inf).T)
         return [self.z_um[which] for which in both]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from defocus3d.alternatives import OTHER_HEIGHT_UM, QUICK, join_halves, odd, reconsider, try_alike, try_others
+from defocus3d.alternatives import QUICK, join_halves, odd, reconsider, try_alike, try_others
 from defocus3d.camera import Camera
 from defocus3d.frame_model import (
     CONVERGED,
@@ -22,7 +22,7 @@ from defocus3d.frame_model import (
     invertible,
     new_beads,
 )
-from defocus3d.matched_filter import Bank, bayes_factor, unexplained
+from defocus3d.matched_filter import OTHER_HEIGHT_UM, Bank, bayes_factor, unexplained
 from defocus3d.population import Population
 from defocus3d.psf import PSF
 
