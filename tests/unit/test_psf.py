@@ -87,6 +87,12 @@ def test_crlb_matches_a_numerical_likelihood():
     assert crlb(psf, z, photons, background, camera)[0] == pytest.approx(numerical, rel=0.02)
 
 
+def test_at_the_last_plane_nothing_is_known_of_z():
+    """The spline is mirrored there, so that its slope by z may be 0 to the last digit."""
+    flat = PSF(np.repeat(gaussian_psf().values[:1], 6, axis=0), 0.1, 0.0, 0.1)
+    assert np.isinf(crlb(flat, 0.0, 1000, 10, Camera())).all()
+
+
 def test_crlb_refuses_what_was_not_measured():
     with pytest.raises(ValueError, match="where the PSF was measured"):
         crlb(gaussian_psf(), 2.0, 1000, 10, Camera())

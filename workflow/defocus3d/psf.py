@@ -175,5 +175,6 @@ def bound_of(jacobian: np.ndarray, variance: np.ndarray) -> np.ndarray:
     Fisher information.
     """
     information = jacobian / variance @ jacobian.T
-    known = np.linalg.cond(information / np.sqrt(np.outer(*[np.diag(information) + 1e-300] * 2))) < 1e12
+    scale = np.sqrt(np.diag(information))
+    known = scale.all() and np.linalg.cond(information / np.outer(scale, scale)) < 1e12
     return np.sqrt(np.diag(np.linalg.inv(information))) if known else np.full(len(jacobian), np.inf)
