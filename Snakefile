@@ -42,9 +42,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/report.html",
-        "results/summary.csv",
-        "results/manifest.json",
+        SUMMARIES,
         of_every_optics,
         of_every_movie(*OF_ACQUISITION),
         exports(),

@@ -108,6 +108,7 @@ OF_ACQUISITION = [
     "brownian.json",
     "figures/tracks.html",
 ]
+SUMMARIES = ["results/report.html", "results/summary.csv", "results/manifest.json"]
 MEASURED = sorted(set(analysis.stacks["optics"]))  # optics that are trained here
 UNFINISHED = analysis.config["failed"]  # folders, filled by the run that failed
 FAILED = {
@@ -275,7 +276,13 @@ def deployment_options():
 
 
 def report_what_is_finished():
-    """After a failure: the summary and the report of what is finished; they name what is not, and why."""
+    """After a failure: the summary and the report of what is finished; they name what is not, and why.
+
+    Not within itself, or a report that fails would be tried for ever; nor where neither was asked for.
+    """
+    wanted = {str(target) for target in workflow.dag_settings.targets}
+    if UNFINISHED or (wanted and not wanted & {"all", *SUMMARIES}):
+        return
     results = Path("results")
     optics = {f"optics/{name}": results_of_optics(name) for name in analysis.optics}
     failed = unfinished(results, optics)
@@ -289,7 +296,7 @@ def report_what_is_finished():
         )
     if not failed or all(f"acquisitions/{name}" in failed for name in MOVIES):
         return
-    arguments = ["results/report.html", "--quiet", "all"]
+    arguments = [*SUMMARIES, "--quiet", "all"]
     arguments += ["--allowed-rules", "summarize", "manifest", "report"]
     arguments += deployment_options()
     code = nested.snakemake(arguments, {**config, "failed": failed})

@@ -7,6 +7,7 @@ from optics import PIXEL_UM, gaussian_image
 from defocus3d import beads as beads_module
 from defocus3d.beads import NoBeadError, Stack, bead_table
 from defocus3d.camera import Camera
+from defocus3d.errors import InputError
 from defocus3d.pooling import measure_psf
 
 SETTINGS = {"footprint_um": "auto", "held_out_fraction": 0.33, "detection_snr": 8}
@@ -120,6 +121,32 @@ def test_saturated_beads_cannot_serve(nine):
     stack.saturation_e = 1000.0
     with pytest.raises(NoBeadError, match="saturated"):
         measure_psf([stack], PIXEL_UM, (-1.0, 1.0), SETTINGS, seed=1)
+
+
+def test_one_bead_is_too_few(nine):
+    with pytest.raises(NoBeadError, match="only one of 1 beads can be used"):
+        measure_psf([stack_of(*(values[4:5] for values in nine))], PIXEL_UM, (-1.0, 1.0), SETTINGS, seed=1)
+
+
+def test_two_beads_at_least_make_the_psf(nine):
+    stack = stack_of(*(values[[0, 4, 8]] for values in nine))
+    _, beads = measure_psf([stack], PIXEL_UM, (-1.0, 1.0), SETTINGS | {"held_out_fraction": 0.9}, seed=1)
+    assert beads["role"].value_counts().to_dict() == {"psf": 2, "held_out": 1}
+
+
+@pytest.mark.parametrize(("offset", "told"), [(1.2, r"only from -0\.[34]"), (-1.2, r"only to 0\.[34]")])
+def test_a_range_that_the_stacks_do_not_show_is_refused(nine, offset, told):
+    x, y, focus, photons = nine
+    stack = stack_of(x, y, focus - offset, photons)
+    with pytest.raises(InputError, match=told):
+        measure_psf([stack], PIXEL_UM, (-1.0, 1.0), SETTINGS, seed=1)
+
+
+def test_a_range_of_its_own_needs_a_stack_of_some_length(nine):
+    stack = stack_of(*nine)
+    short = Stack("short.tif", stack.images, stack.stage_um / 10, CAMERA)
+    with pytest.raises(InputError, match="is z_step_um right"):
+        measure_psf([short], PIXEL_UM, "auto", SETTINGS, seed=1)
 
 
 def test_an_empty_stack_is_refused():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import walks
 
+from defocus3d import diffusion as diffusion_module
 from defocus3d import displacements, linking, msd, search_range, tables, walls
 from defocus3d.diffusion import Experiment, Measurement, bootstrap, brownian_check, estimates, interval
 from defocus3d.heterogeneity import chance_of_spread, depth_profile
@@ -326,6 +327,94 @@ def test_few_tracks_are_insufficient_and_valid_json(localizations):
     assert results["reasons"]
     json.dumps(results, allow_nan=False)
     assert len(table) <= 8 and (table["n"] > 0).all()
+
+
+def errors_by_height(height_um):
+    """Standard deviation of localization errors in x, y and z, (..., 3) µm: a few times larger at the ends of the range than near focus."""
+    return (0.01 + 0.03 * np.asarray(height_um)[..., None] ** 2) * np.array([1.0, 1.0, 2.0])
+
+
+def seen_with(errors_um, diffusion, seed, n_frames=200):
+    """Beads of a cloud, as `walks.movie` has them, with errors that are a function of the height."""
+    rng = np.random.default_rng(seed)
+    low = np.array([-1.0, -1.0, -2.5])
+    high = np.array([walks.FIELD + 1, walks.FIELD + 1, 2.5])
+    start = rng.uniform(low, high, (int(0.04 * np.prod(high - low)), 3))
+    path = np.stack([walks.folded(p, a, b) for p, a, b in zip(np.moveaxis(walks.exposed_positions(rng, start, n_frames, diffusion), 2, 0), low, high)], -1)
+    seen = path + rng.normal(size=path.shape) * errors_um(path[..., 2])
+    inside = (abs(seen[..., 2]) < walks.HALF_RANGE) & ((seen[..., :2] > 0) & (seen[..., :2] < walks.FIELD)).all(axis=-1)
+    frame, bead = np.nonzero(inside)
+    sigma = dict(zip([f"sigma_{axis}_um" for axis in AXES], errors_um(path[..., 2])[inside].T))
+    return pd.DataFrame(seen[inside], columns=search_range.columns()).assign(frame=frame, bead=bead, flag=0, **sigma)
+
+
+def test_errors_that_depend_on_the_height_do_not_enlarge_d():
+    """Slow beads: D dt is a fifth of the squared error at the ends of the range, where tracks end."""
+    slow = replace(EXPERIMENT, expected_um2_s=(0.03, 0.001))
+    found = []
+    for seed in range(6):
+        localizations = seen_with(errors_by_height, 0.03, seed)
+        _, results = brownian_check(true_tracks(localizations), localizations, slow, None, {"bootstrap": 50})
+        found.append([results["D_um2_s"][axis]["value"] / 0.03 for axis in AXES])
+        assert not any("two populations" in reason or "not Gaussian" in reason for reason in results["reasons"])
+    found = np.array(found)
+    assert (abs(found.mean(axis=0) - 1) < 3 * found.std(axis=0, ddof=1) / np.sqrt(len(found)) + 0.02).all(), found
+    everywhere = displacements.Window(np.full(3, -np.inf), np.full(3, np.inf), np.full(3, 0.1))
+    of_all_steps = Measurement.of(true_tracks(localizations), everywhere, 1.0, AXES, 4)
+    assert estimates(of_all_steps, slow, reach=1, middle=np.zeros(3, bool))["diffusion"][0] > 1.1 * 0.03
+
+
+def test_beads_that_fade_before_they_leave_do_not_make_dz_small():
+    found = []
+    for seed in range(6):
+        localizations = seen_with(lambda z: np.full((*np.shape(z), 3), 0.01), walks.D, seed, 400)
+        kept = np.random.default_rng(seed).random(len(localizations)) < np.interp(abs(localizations["z_um"]), [0.7, 1.4], [1.0, 0.1])
+        localizations = localizations[kept].reset_index(drop=True)
+        window = EXPERIMENT.window(localizations)
+        assert -1.4 < window.low_um[2] < -0.9 and 0.9 < window.high_um[2] < 1.4
+        whole = replace(window, low_um=np.append(window.low_um[:2], -walks.HALF_RANGE), high_um=np.append(window.high_um[:2], walks.HALF_RANGE))
+        measured = [Measurement.of(true_tracks(localizations), one, 1.0, AXES, 4) for one in (window, whole)]
+        found.append([estimates(one, EXPERIMENT, reach=1)["diffusion"][2] / walks.D for one in measured])
+    within, in_all = np.mean(found, axis=0)
+    assert abs(within - 1) < 0.06 and in_all < within - 0.03
+
+
+def test_one_track_tells_no_interval_and_proposes_nothing():
+    localizations = linear(300).drop(columns="particle").assign(bead=0)
+    table, results = brownian_check(true_tracks(localizations), localizations, replace(EXPERIMENT, bounds_um={}))
+    assert results["verdict"] == "insufficient"
+    assert all(entry["ci95"] == [None, None] for entry in results["D_um2_s"].values())
+    assert results["axial_stretch"]["proposed_axial_scale"] is None
+    assert table[[f"msd_{axis}_{end}" for axis in AXES for end in ("low", "high")]].isna().all(axis=None)
+
+
+def test_an_interval_of_the_axial_stretch_counts_negative_replicates():
+    found = {"isotropy": np.array(1.5), "expected_isotropy": 1.0}
+    replicates = {"isotropy": np.linspace(-1.0, 4.0, 501)}
+    stretch = diffusion_module._axial_stretch(found, replicates, EXPERIMENT, judged=True)
+    assert stretch["ci95"][0] == 0.0 and stretch["proposed_axial_scale"] is None
+
+
+def test_motion_that_errors_hide_is_not_judged():
+    slow = replace(EXPERIMENT, expected_um2_s=(0.0005, 0.00002))
+    localizations = seen_with(lambda z: np.full((*np.shape(z), 3), 0.08), 0.0005, 1, 60)
+    _, results = brownian_check(true_tracks(localizations), localizations, slow, None, {"bootstrap": 50})
+    assert results["verdict"] == "insufficient" and "localization errors hide the motion" in results["reasons"][0]
+
+
+def test_frames_that_repeat_are_told():
+    moving = true_tracks(seen_with(errors_by_height, walks.D, 3))
+    copies = moving[moving["frame"] % 4 != 3]
+    again = copies[copies["frame"] % 4 == 2].assign(frame=lambda table: table["frame"] + 1)
+    table = pd.concat([copies, again]).sort_values(["particle", "frame"], ignore_index=True)
+    _, results = brownian_check(table, table, EXPERIMENT, None, {"bootstrap": 50})
+    assert "frames are copies of those before" in results["reasons"][0]
+    still = moving.assign(**moving.groupby("particle")[search_range.columns()].transform("first"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, results = brownian_check(still, still, EXPERIMENT, None, {"bootstrap": 50})
+    assert results["verdict"] == "insufficient" and "do not move at all" in results["reasons"][0]
+    json.dumps(results, allow_nan=False)
 
 
 def test_tables_without_z_go_through():

@@ -164,7 +164,7 @@ FULL = {
     "msd": lambda rng, walks: motion.draw_msd(msd_table(), BROWNIAN, EXPOSURE_S),
     "msd without fit": lambda rng, walks: motion.draw_msd(msd_table(2), NOTHING, EXPOSURE_S),
     "displacements": lambda rng, walks: motion.draw_displacements(walks, BROWNIAN, FRAME_S, EXPOSURE_S),
-    "checks": lambda rng, walks: checks.draw_checks(pd.DataFrame({"n": [5, 20], "D_um2_s": [0.8, 1.1]}), BROWNIAN),
+    "checks": lambda rng, walks: checks.draw_checks(pd.DataFrame({"n": [5, 20], "D_um2_s": [0.8, 1.1]}), BROWNIAN, 0.02),
     "summary": lambda rng, walks: motion.draw_summary(summary_table()),
 }
 
@@ -193,7 +193,7 @@ EMPTY = {
     "tracks": lambda: tracks.draw_tracks(tables.empty(tables.TRACK_COLUMNS), FRAME_S),
     "msd": lambda: motion.draw_msd(msd_table()[:0], NOTHING, EXPOSURE_S),
     "displacements": lambda: motion.draw_displacements(tables.empty(tables.TRACK_COLUMNS), NOTHING, FRAME_S, EXPOSURE_S),
-    "checks": lambda: checks.draw_checks(pd.DataFrame({"n": [], "D_um2_s": []}), NOTHING),
+    "checks": lambda: checks.draw_checks(pd.DataFrame({"n": [], "D_um2_s": []}), NOTHING, 0.02),
     "summary": lambda: motion.draw_summary(summary_table()[:0]),
 }
 

@@ -7,7 +7,7 @@ import tifffile
 from damaged import write_damaged_tiff
 
 from defocus3d.camera import Camera
-from defocus3d.frames import InputError, files_of, open_frames
+from defocus3d.frames import InputError, files_of, in_order, open_frames
 
 CAMERA = Camera(offset_adu=100, gain_e_per_adu=0.5)
 PLANES = np.random.default_rng(0).integers(90, 4000, (12, 20, 30), dtype=np.uint16)
@@ -86,6 +86,26 @@ def test_a_glob_is_sorted_by_the_numbers_in_names(tmp_path):
     with open_frames("z*.tif", CAMERA, tmp_path) as frames:
         np.testing.assert_array_equal(frames.read_raw(1, 3), PLANES[[2, 10]])
         assert len(frames) == len(frames.files) == 4
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["z_-1.0.tif", "z_-0.5.tif", "z_0.0.tif", "z_0.5.tif"],
+        ["z0.05.tif", "z0.1.tif", "z0.15.tif", "z0.2.tif"],
+        ["z0.33.tif", "z0.67.tif", "z1.00.tif", "z1.33.tif"],
+        ["2026.11.28/z1.0.tif", "2026.11.28/z1.25.tif", "2026.11.28/z1.5.tif"],
+        [f"img-{k}.tif" for k in range(1, 12)],  # a hyphen, no sign
+        [f"series1.{k}.tif" for k in range(1, 13)],  # a point, no decimals
+        [f"t{k // 3}_z{k % 3}.tif" for k in range(33)],
+        ["²_2.tif", "²_10.tif"],
+        ["one.tif"],
+        [],
+    ],
+)
+def test_numbers_in_names_count_as_numbers(names):
+    assert in_order(names[::-1]) == names
+    assert in_order(sorted(names)) == names
 
 
 def test_a_file_with_brackets_in_its_name_is_no_glob(tmp_path):

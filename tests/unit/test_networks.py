@@ -266,14 +266,15 @@ def test_the_less_probable_of_two_answers_is_the_double():
 
 
 @pytest.mark.parametrize(
-    ("photons", "background", "blur_um", "told"),
-    [(5000, 20, 0.0, []), (300, 20, 0.0, ["brightness of about 300"]), (5000, 150, 0.0, ["background of about 150"]),
-     (90000, 1, 0.3, ["motion blur of 0.3", "brightness of about 90000", "background of about 1 "])],
+    ("photons", "background", "blur_um", "density", "told"),
+    [(5000, 20, 0.0, 0.001, []), (300, 20, 0.0, 0.1, ["brightness of about 300"]), (5000, 150, 0.0, 0.1, ["background of about 150"]),
+     (5000, 20, 0.0, 0.5, ["0.5 localizations per µm² are more"]),
+     (90000, 1, 0.3, 0.1, ["motion blur of 0.3", "brightness of about 90000", "background of about 1 "])],
 )  # fmt: skip
-def test_a_movie_beyond_the_training_is_told(photons, background, blur_um, told):
+def test_a_movie_beyond_the_training_is_told(photons, background, blur_um, density, told):
     card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (5.0, 80.0), (0.005, 0.3), 0.05)
     localizer = Localizer(SimpleNamespace(card=card), None, replace(gaussian_psf(), blur_um=blur_um), Camera(), None)
-    warnings = localizer.untrained(np.array([photons, photons]), [background] * 3)
+    warnings = localizer.untrained(np.array([photons, photons]), [background] * 3, density)
     assert len(warnings) == len(told) and all(warning.startswith(start) for warning, start in zip(warnings, told))
 
 
@@ -291,7 +292,7 @@ def test_a_movie_is_given_away_batch_by_batch():
     card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (0.5, 80.0), (0.005, 0.3), 0.05)
     calibration = SimpleNamespace(axial_range_um=(-1.0, 1.0))
     localizer = FrameByFrame(SimpleNamespace(card=card), None, gaussian_psf(), Camera(), calibration)
-    images = np.ones((7, 5, 6))
+    images = np.ones((7, 25, 25))
     images[:, 0, 0] = 300 + np.arange(7)
     movie, parts = Movie(images), []
     info = localize_movie(localizer, movie, {"axial_scale": 0.5}, {"refine": "none", "batch_frames": 3}, parts.append)
@@ -306,7 +307,7 @@ def test_a_movie_is_given_away_batch_by_batch():
 def test_beads_that_bleach_below_what_was_trained_for_are_told():
     card = Card(PIXEL_UM, (-1.0, 1.0), Camera(), (1000.0, 20000.0), (0.5, 80.0), (0.005, 0.3), 0.05)
     localizer = FrameByFrame(SimpleNamespace(card=card), None, gaussian_psf(), Camera(), SimpleNamespace(axial_range_um=(-1.0, 1.0)))
-    images = np.ones((81, 5, 6))
+    images = np.ones((81, 25, 25))
     images[:, 0, 0] = np.geomspace(4000, 400, 81)
     settings = {"refine": "none", "batch_frames": 4}
     (warning,) = localize_movie(localizer, Movie(images), {"axial_scale": 1.0}, settings, lambda part: None)["warnings"]

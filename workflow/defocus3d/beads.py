@@ -190,10 +190,10 @@ def judge(beads: pd.DataFrame, stacks, reach: int) -> None:
 
 
 def assign_roles(beads: pd.DataFrame, held_out_fraction: float, seed: int) -> None:
-    """Set `role`: psf, held_out (drawn by `seed`; none where fewer than three beads are left) or rejected."""
+    """Set `role`: psf, held_out (drawn by `seed`; two beads at least are left for the PSF) or rejected."""
     beads["role"] = "rejected"
     kept = beads.index[beads["reason"] == ""].to_numpy()
-    out = int(round(held_out_fraction * len(kept))) if len(kept) >= 3 else 0
+    out = min(int(round(held_out_fraction * len(kept))), max(len(kept) - 2, 0))
     chosen = np.random.default_rng(seed).permutation(kept)
     beads.loc[chosen[out:], "role"] = "psf"
     beads.loc[chosen[:out], "role"] = "held_out"

@@ -140,7 +140,7 @@ def _timing_and_water(acquisitions: Sheet) -> list[str]:
     problems = []
     for index, row in enumerate(acquisitions.rows):
         exposure, interval, temperature = row["exposure_s"], row["frame_interval_s"], row["temperature_c"]
-        if exposure is not None and interval is not None and exposure > interval:
+        if exposure is not None and interval is not None and exposure > interval * (1 + metadata.TOLERANCE["exposure_s"]):
             problems.append(
                 f"{acquisitions.place(index)}, column exposure_s: {exposure} is longer than frame_interval_s, {interval}; "
                 "correct one of the two (both in seconds)"
@@ -171,6 +171,21 @@ def in_files(stacks: Sheet, acquisitions: Sheet, config: dict, headers: Headers,
                 problems.append(f"{sheet.place(index)}, column path: {what}{again}")
             elif config["file_metadata"] == "check":
                 problems += metadata.contradictions(sheet, index, headers.metadata(path), sizes)
+    return problems + _shared_files(stacks, headers.base)
+
+
+def _shared_files(stacks: Sheet, base: Path) -> list[str]:
+    """Files that two rows of an optics name, each in its own way: a bead that is held out and pooled at once would judge itself."""
+    problems, seen = [], {}
+    for index, row in enumerate(stacks.rows):
+        if row["path"] is None or row["optics"] is None:
+            continue
+        for file in files_of(row["path"], base):
+            first = seen.setdefault((row["optics"], (base / file).resolve()), index)
+            if first != index and stacks.rows[first]["path"] != row["path"]:
+                line = stacks.lines[first]
+                problems.append(f"{stacks.place(index)}, column path: {file} is in line {line} already; remove one of the two rows")
+                break
     return problems
 
 

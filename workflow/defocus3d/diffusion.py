@@ -15,6 +15,7 @@ from defocus3d.msd import (
     blur_coefficient,
     correlated_frames,
     covariance_estimate,
+    kurtosis_sd,
     moments,
     msd_fit_estimate,
     msd_of_covariances,
@@ -28,8 +29,14 @@ LINKING = {"search_range_um": "auto", "memory_frames": 1, "min_track_frames": 5}
 BROWNIAN = {"msd_lags": 8, "bootstrap": 500, "significance": 0.05, "min_displacements": 200, "wall_z_um": []}
 FEWEST_LAGS = 4  # alpha needs steps up to three frames apart
 LAGS = 12  # at least, of the covariances: what remembers (compressed video, confinement) shows over several frames
+CHOSEN = ("points", "reach", "middle", "moves")  # by `estimates` for all tracks, and used for each replicate
+FEWEST_MIDDLES = 100  # steps between two others
+MOST_ERROR = 0.2  # share of localization error in the MSD, from which on displacements say more of it than of the beads
 RELINKED_LOCALIZATIONS = 300_000  # enough for the sensitivity to the search range; more would only take time
+ALL_BUT = 0.005  # of the beads at either end of the heights
+HEIGHTS, SEEN_SHARE = 10, 0.8  # bins of the axial range, and the share of the beads of its best quarter from which on they are seen in one
 RANGE_FACTORS = (0.75, 1.5)
+ROUNDING = 1e-9  # relative
 CHUNK = 20_000_000  # bootstrap counts held in memory at a time
 
 
@@ -87,7 +94,7 @@ class Experiment:
         return blur_coefficient(self.exposure_s, self.frame_interval_s)
 
     def window(self, localizations: pd.DataFrame) -> Window:
-        """`Window` of the field, less a border in which nothing was localized, with margins in expected steps."""
+        """`Window` of the field and the heights, less borders in which nothing, or too little, was localized, with margins in expected steps."""
         good = localizations[localizations["flag"] == 0] if "flag" in localizations else localizations
         error = search_range.localization_sd_um(localizations, self.axes)
         step = [search_range.step_sd_um(self.expected_um2_s[0], self.frame_interval_s, sd) for sd in error]
@@ -98,7 +105,24 @@ class Experiment:
             if len(good) and (axis != "z" or axis not in self.bounds_um):
                 seen = good[f"{axis}_um"]
                 low[i], high[i] = max(low[i], seen.min()), min(high[i], seen.max())
-        return Window(low, high, np.asarray(step))
+            elif len(good):
+                low[i], high[i] = _where_seen(good["z_um"], low[i], high[i], step[i])
+        return Window(low, high, np.asarray(step), search_range.step_sd_um(self.expected_um2_s[0], self.frame_interval_s, 0.0))
+
+
+def _where_seen(z_um, low_um: float, high_um: float, step_um: float) -> tuple[float, float]:
+    """The heights from `low_um` to `high_um`, less those at both ends at which clearly fewer beads are seen; `step_um`: rms, of a frame.
+
+    Dim beads are lost before they leave the axial range. Where that starts, an outward step ends a track as it does at an edge. At a wall,
+    beads are as many as elsewhere and turn back: what is beyond counts for nothing.
+    """
+    ends = np.quantile(z_um, [ALL_BUT, 1 - ALL_BUT])
+    counts, edges = np.histogram(z_um, HEIGHTS, ends if ends[0] < ends[1] else (low_um, high_um))
+    # a bead in a bin will be there again, until it has left the range, in as many frames: so many fewer counts are independent
+    stay = 1 + 1.6 * (edges[1] - edges[0]) * (high_um - low_um) / step_um**2
+    enough = np.flatnonzero(counts + 2 * np.sqrt(stay * counts) >= SEEN_SHARE * np.quantile(counts, 0.75))  # within chance
+    first, last = enough[0], enough[-1] + 1
+    return float(edges[first]) if first else low_um, float(edges[last]) if last < HEIGHTS else high_um
 
 
 @dataclass(frozen=True)
@@ -122,6 +146,12 @@ class Measurement:
         sums, track_frames = track_sums(runs, links, window, lags), len(tracks) / max(runs.n_tracks, 1)
         return cls(links, sums, runs.n_tracks, n_steps, track_frames, runs, window)
 
+    @property
+    def repeated_share(self) -> float:
+        """Share of the steps in which nothing changed, to the last digit: of a picture that came twice."""
+        step = np.diff(self.runs.position_um, axis=0)[self.runs.joined(1)]
+        return float((step == 0).all(axis=1).mean()) if len(step) else 0.0
+
     def wall_factor(self, wall_z_um, bead_diameter_um: float, axes) -> np.ndarray:
         """Expected D along each of `axes` near the walls over that in the bulk: mean over the starts of the steps used."""
         factor = np.ones(len(axes))
@@ -133,19 +163,29 @@ class Measurement:
         return np.array([slowed[i][held[:, i]].mean() if held[:, i].any() else 1.0 for i in range(len(axes))])
 
 
-def estimates(measurement: Measurement, experiment: Experiment, counts=None, points=None, reach=None) -> dict:
+def estimates(measurement: Measurement, experiment: Experiment, counts=None, points=None, reach=None, middle=None, moves=None) -> dict:
     """Every estimate by name, arrays with a leading axis of replicates where `counts` (replicates, n_tracks) are given.
 
     diffusion, error_variance, msd_fit : (..., axes); together: (...); msd : (..., axes, lags); drift : (..., axes) in µm/s;
     alpha, isotropy, kurtosis : (...); difference : (..., axes), of the MSD fit from the covariances, on the same steps. `points` of the
-    MSD fit, one an axis, and `reach` of the correlations of steps, in frames: by default the best ones for these tracks.
+    MSD fit, one an axis, and `reach` of the correlations of steps, in frames: by default the best ones for these tracks. `middle`, bool
+    (axes,): of which axes D is told by the middle ones of three steps (see `msd.moments`), by default where there are enough of them.
+    `moves`, bool (axes,): along which displacements over `KURTOSIS_LAG` frames are those of the beads and not, by more than `MOST_ERROR`,
+    localization errors.
     """
     interval, blur = experiment.frame_interval_s, experiment.blur
     weight = measurement.sums.weight.sum(axis=0)
     found = moments(measurement.sums.totals(counts), measurement.links.kept_variance)
     if reach is None:
         reach = correlated_frames(found["covariance"], weight)
+    if middle is None:
+        middle = measurement.sums.middle[..., 0].sum(axis=0) >= FEWEST_MIDDLES
+    found["covariance"][..., :2] = np.where(np.asarray(middle)[:, None], found["middle"], found["covariance"][..., :2])
     diffusion, error_variance = covariance_estimate(found["covariance"], interval, blur, reach)
+    if moves is None:
+        far = min(KURTOSIS_LAG, weight.shape[-1]) - 1
+        with np.errstate(invalid="ignore", divide="ignore"):
+            moves = 2 * error_variance < MOST_ERROR * found["msd"][..., far]
     if points is None:
         points = [optimal_points(d, v, interval, blur, measurement.track_frames) for d, v in zip(diffusion, error_variance, strict=True)]
     rebuilt = msd_of_covariances(found["covariance"])
@@ -160,11 +200,13 @@ def estimates(measurement: Measurement, experiment: Experiment, counts=None, poi
         "msd_fit": fits,
         "points": points,
         "reach": reach,
+        "middle": middle,
         "drift": (found["drift"] + measurement.links.drift_um) / interval,
         "alpha": alpha_estimate(found["covariance"], weight),
         "vacf": velocity_autocorrelation(found["covariance"], weight),
         "isotropy": isotropy,
-        "kurtosis": _mean_of_known(found["kurtosis"]),
+        "kurtosis": _mean_of_known(np.where(moves, found["kurtosis"], np.nan)),
+        "moves": moves,
         "difference": fits - covariance_estimate(found["covariance"], interval, blur)[0],
     }
 
@@ -188,9 +230,9 @@ def bootstrap(measurement: Measurement, experiment: Experiment, found: dict, rep
         rows = min(size, replicates - start)
         drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
-        parts.append(estimates(measurement, experiment, counts, found["points"], found["reach"]))
+        parts.append(estimates(measurement, experiment, counts, *(found[name] for name in CHOSEN)))
     widen = _small_sample_factor(measurement.sums.weight[..., 0])
-    pooled = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name not in ("points", "reach")}
+    pooled = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name not in CHOSEN}
     return {name: found[name] + widen * (values - found[name]) for name, values in pooled.items()}
 
 
@@ -206,8 +248,8 @@ def _small_sample_factor(weight) -> float:
     return float(np.sqrt(n / (n - 1.0)) * stdtrit(n - 1.0, 0.975) / ndtri(0.975))
 
 
-def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: float, settings: dict, window: Window) -> dict:
-    """Diffusion coefficient in µm²/s, all axes together, by factor on the search range: 0.75, 1 and 1.5, relinked.
+def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: float, settings: dict, window: Window, middle=None) -> dict:
+    """Diffusion coefficient in µm²/s, all axes together, by factor on the search range: 0.75, 1 and 1.5, relinked; `middle` as of `estimates`.
 
     At most the first 300,000 localizations are relinked, and the factor 1 is that of the same frames.
     """
@@ -223,7 +265,7 @@ def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: f
         )
         # how true steps are spread does not depend on the range: what is spread otherwise there is false
         measured[factor] = Measurement.of(table, window, factor * range_um, experiment.axes, FEWEST_LAGS, measured[1.0].links.tails)
-    return {factor: float(estimates(m, experiment, reach=1)["together"]) for factor, m in sorted(measured.items())}
+    return {factor: float(estimates(m, experiment, reach=1, middle=middle)["together"]) for factor, m in sorted(measured.items())}
 
 
 def msd_table(found: dict, replicates: dict, measurement: Measurement, experiment: Experiment) -> pd.DataFrame:
@@ -245,13 +287,20 @@ def msd_table(found: dict, replicates: dict, measurement: Measurement, experimen
 
 
 def interval(replicates) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval over the first axis; NaN where fewer than half of the replicates are finite."""
+    """95 % interval over the first axis; NaN where fewer than half of the replicates are finite, or all are alike, as of one track."""
     finite = np.isfinite(replicates)
     bounds = np.full((2, *np.shape(replicates)[1:]), np.nan)
-    enough = finite.mean(axis=0) > 0.5 if len(replicates) else np.zeros(np.shape(replicates)[1:], bool)
+    enough = (finite.mean(axis=0) > 0.5) & _differ(replicates) if len(replicates) else np.zeros(np.shape(replicates)[1:], bool)
     if np.any(enough):
         bounds[:, enough] = np.nanpercentile(np.where(finite, replicates, np.nan)[:, enough], [2.5, 97.5], axis=0)
     return bounds[0], bounds[1]
+
+
+def _differ(replicates) -> np.ndarray:
+    """Whether the finite ones of the replicates (first axis) differ by more than rounding."""
+    known = np.isfinite(replicates)
+    low, high = (edge(np.where(known, replicates, -sign * np.inf), axis=0) for edge, sign in ((np.min, -1), (np.max, 1)))
+    return known.any(axis=0) & (high - low > ROUNDING * np.maximum(abs(high), abs(low)))
 
 
 def _with_interval(value, replicates) -> dict:
@@ -306,45 +355,49 @@ def brownian_check(
         relink["search_range_um"], localizations, experiment.expected_um2_s[0], experiment.frame_interval_s, axes
     )
     measurement = Measurement.of(tracks, window, range_um, axes, max(settings["msd_lags"], LAGS))
-    found = estimates(measurement, experiment) | _whereabouts(measurement, experiment, settings["wall_z_um"])
+    found = estimates(measurement, experiment)
+    found |= _whereabouts(measurement, found, experiment, settings["wall_z_um"])
     replicates = bootstrap(measurement, experiment, found, settings["bootstrap"], seed)
-    sensitivity, verdict, reasons = {}, "insufficient", lacking(measurement, found, settings)
+    sensitivity, verdict, reasons = {}, "insufficient", lacking(measurement, found, replicates, experiment, settings)
     if not reasons:
-        sensitivity = range_sensitivity(tracks, localizations, experiment, range_um, relink, window)
+        sensitivity = range_sensitivity(tracks, localizations, experiment, range_um, relink, window, found["middle"])
         verdict, reasons = judge(measurement, found, replicates, sensitivity, experiment, settings, range_um)
-    results = _results(measurement, found, replicates, sensitivity, experiment)
+    results = _results(measurement, found, replicates, sensitivity, experiment, judged=verdict != "insufficient")
     results |= {"search_range_um": range_um, "verdict": verdict, "reasons": reasons}
     return msd_table(found, replicates, measurement, experiment).head(settings["msd_lags"]), finite_json(results)
 
 
-def _axial_stretch(found, replicates, experiment: Experiment) -> dict:
-    """sqrt(Dz / Dxy), by which z is too long, with its interval, and the axial scale that makes it 1 where the interval leaves 1 out."""
+def _axial_stretch(found, replicates, experiment: Experiment, judged: bool) -> dict:
+    """sqrt(Dz / Dxy), by which z is too long, with its interval; where tracks are `judged` and the interval leaves 1 out, the axial scale too."""
     if "z" not in experiment.axes:
         return {"value": None, "ci95": None, "proposed_axial_scale": None}
     expected = found["expected_isotropy"]
+    ratio = _with_interval(found["isotropy"] / expected, replicates["isotropy"] / expected)
     with np.errstate(invalid="ignore"):
-        stretch = _with_interval(np.sqrt(found["isotropy"] / expected), np.sqrt(replicates["isotropy"] / expected))
-    low, high = stretch["ci95"]
-    differs = low > 1 or high < 1
+        value, low, high = np.sqrt([ratio["value"], *np.maximum(ratio["ci95"], 0.0)])  # some replicates may be negative
+    stretch = {"value": float(value), "ci95": [float(low), float(high)]}
+    differs = judged and (low > 1 or high < 1)
     return stretch | {"proposed_axial_scale": experiment.axial_scale / stretch["value"] if differs else None}
 
 
-def _whereabouts(measurement, experiment: Experiment, wall_z_um) -> dict:
+def _whereabouts(measurement, found, experiment: Experiment, wall_z_um) -> dict:
     """What does not come from sums alone: expected slowing by walls and D, its isotropy, D by height, and two populations of beads."""
     axes, far = experiment.axes, min(KURTOSIS_LAG, measurement.sums.weight.shape[-1])
     depth = depth_profile(measurement.runs, measurement.links, measurement.window, experiment.frame_interval_s, experiment.blur, axes)
     slowed = walls.mobility(depth["z_um"].to_numpy(float), wall_z_um, experiment.bead_diameter_um / 2, axes)
     factor = measurement.wall_factor(wall_z_um, experiment.bead_diameter_um, axes)
+    seen = [sums[:, found["moves"], far - 1] for sums in (measurement.sums.square, measurement.sums.weight)]
     return {
         "wall_factor": factor,
         "expected": tuple(float(factor.mean()) * number for number in experiment.expected_um2_s),
         "expected_isotropy": factor[-1] / factor[:-1].mean(),
         "depth": depth.assign(**{f"wall_factor_{axis}": slowed[i] for i, axis in enumerate(axes)}),
-        "populations": two_populations(measurement.sums.square[..., far - 1], measurement.sums.weight[..., far - 1], far),
+        "populations": two_populations(*seen, far),
+        "kurtosis_sd": kurtosis_sd(seen[1].sum(), far),
     }
 
 
-def _results(measurement, found, replicates, sensitivity, experiment: Experiment) -> dict:
+def _results(measurement, found, replicates, sensitivity, experiment: Experiment, judged: bool) -> dict:
     """The numbers of the Brownian check by name."""
     axes, used = experiment.axes, measurement.sums.used
     each = {axis: _with_interval(found["diffusion"][i], replicates["diffusion"][:, i]) for i, axis in enumerate(axes)}
@@ -369,7 +422,7 @@ def _results(measurement, found, replicates, sensitivity, experiment: Experiment
         "search_range_sensitivity": {"value": max(changes, default=np.nan), "D_um2_s": sensitivity},
         "drift_nm_s": drift,
         "velocity_autocorrelation": vacf,
-        "axial_stretch": _axial_stretch(found, replicates, experiment),
+        "axial_stretch": _axial_stretch(found, replicates, experiment, judged),
         "wall_factor": dict(zip(axes, found["wall_factor"], strict=True)),
         "D_by_z": found["depth"].to_dict(orient="list"),
         "two_populations": found["populations"],

@@ -23,12 +23,15 @@ class Runs:
         0 to n_tracks - 1.
     run : int array, shape (n,)
     n_tracks : int
+    sigma_um : array, shape (n, axes)
+        Uncertainties of the positions as stated; NaN where they are not.
     """
 
     position_um: np.ndarray
     track: np.ndarray
     run: np.ndarray
     n_tracks: int
+    sigma_um: np.ndarray
 
     def joined(self, lag: int) -> np.ndarray:
         """Whether row i and row i + `lag` are in one run, shape (n - lag,)."""
@@ -43,7 +46,8 @@ def unbroken_runs(tracks: pd.DataFrame, axes) -> Runs:
     run = np.concatenate([[0], np.cumsum(breaks)]) if len(frame) else np.empty(0, np.int64)
     track, names = pd.factorize(particle)
     position = ordered[[f"{axis}_um" for axis in axes]].to_numpy(float)
-    return Runs(position, track, run, len(names))
+    sigma = ordered.reindex(columns=[f"sigma_{axis}_um" for axis in axes]).to_numpy(float)
+    return Runs(position, track, run, len(names), sigma)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Window:
 
     low_um: np.ndarray
     high_um: np.ndarray
-    step_um: np.ndarray  # expected standard deviation of one step, per axis
+    step_um: np.ndarray  # expected standard deviation of one step, per axis, with typical localization errors
+    moved_um: float = np.inf  # the same of the motion alone; infinite: errors count for nothing
     margin_steps: float = MARGIN_STEPS
 
     def holds(self, position_um, reach: int) -> np.ndarray:
@@ -106,9 +111,21 @@ def kept_of_variance(range_um: float, variance_um2) -> float:
 
 
 def _log_gauss(step, variance, range_um):
-    """Logarithm of the density of Gaussian steps, cut at the search range, shape (n,)."""
+    """Logarithm of the density of Gaussian steps, cut at the search range, shape (n,); `variance` (axes,)."""
     within = chdtr(len(variance), range_um**2 / np.exp(np.mean(np.log(variance))))
     return -0.5 * ((step**2 / variance).sum(axis=1) + np.log(2 * np.pi * variance).sum()) - np.log(within)
+
+
+def _relative_sd(runs: Runs, window: Window, which) -> np.ndarray:
+    """Expected standard deviation of steps, by the stated uncertainties of the two positions, over the root mean square of all: (n, axes).
+
+    1 where none are stated. A long step to a place where beads are localized badly is no false link.
+    """
+    squares = runs.sigma_um[:-1][which] ** 2 + runs.sigma_um[1:][which] ** 2
+    if not (np.isfinite(window.moved_um) and np.isfinite(squares).all() and len(squares)):
+        return np.ones(squares.shape)
+    variance = window.moved_um**2 + squares
+    return np.sqrt(variance / variance.mean(axis=0))
 
 
 def _log_even(range_um: float, dimensions: int) -> float:
@@ -124,7 +141,7 @@ class Mixture:
     ----------
     range_um : float
     drift_um, variance_um2 : arrays, shape (axes,)
-        Mean step, and variance of the narrow Gaussian.
+        Mean step, and variance of the narrow Gaussian, on average over steps.
     ratio, wide : float
         Variance of the wide Gaussian over that of the narrow one, and its share of the true steps.
     tails_known : bool
@@ -141,25 +158,28 @@ class Mixture:
     tails_known: bool = False
     false: np.ndarray = field(default_factory=lambda: np.full(2, 0.01))
 
-    def probabilities(self, step, region) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities that each of the steps, (n, axes), is true and that it is a true one of the wide Gaussian, each (n,)."""
-        step = step - self.drift_um
-        narrow = (1 - self.wide) * np.exp(_log_gauss(step, self.variance_um2, self.range_um))
-        wide = self.wide * np.exp(_log_gauss(step, self.ratio * self.variance_um2, self.range_um))
+    def probabilities(self, step, region, relative) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities that each of the steps, (n, axes), is true and that it is a true one of the wide Gaussian, each (n,).
+
+        `relative`: see `_relative_sd`.
+        """
+        step, thinned = (step - self.drift_um) / relative, 1 / relative.prod(axis=1)
+        narrow = (1 - self.wide) * np.exp(_log_gauss(step, self.variance_um2, self.range_um)) * thinned
+        wide = self.wide * np.exp(_log_gauss(step, self.ratio * self.variance_um2, self.range_um)) * thinned
         even = self.false[region] * np.exp(_log_even(self.range_um, step.shape[1]))
         scale = (1 - self.false[region]) / ((1 - self.false[region]) * (narrow + wide) + even)
         return scale * (narrow + wide), scale * wide
 
-    def refine(self, step, region, inside) -> float:
+    def refine(self, step, region, inside, relative) -> float:
         """Largest relative change of the variances in one round of expectation-maximization on these steps."""
-        true, is_wide = self.probabilities(step, region)
+        true, is_wide = self.probabilities(step, region, relative)
         n = np.maximum(np.bincount(region, minlength=2), 1)
         self.false = np.clip(np.bincount(region, 1.0 - true, minlength=2) / n, 1e-9, 0.9)
         if not self.tails_known:
             self.wide = float(np.clip(is_wide.sum() / max(true.sum(), TINY), 1e-6, 1 - 1e-6))
         weight = np.maximum((true - is_wide + is_wide / self.ratio)[:, None] * inside, TINY)
         self.drift_um = (weight * step).sum(axis=0) / weight.sum(axis=0)
-        squared, before = (step - self.drift_um) ** 2, self.variance_um2
+        squared, before = ((step - self.drift_um) / relative) ** 2, self.variance_um2
         scatter = (weight * squared).sum(axis=0) / np.maximum(true[:, None] * inside, TINY).sum(axis=0)
         self.variance_um2 = np.clip(scatter / kept_of_variance(self.range_um, before), 1e-12, self.range_um**2)
         if not self.tails_known:
@@ -180,30 +200,32 @@ def find_false_links(runs: Runs, window: Window, range_um: float, tails: tuple[f
 
     False steps end on any localization within the search range, so that they fill the ball evenly and their number grows as
     r² in 3D: few, but long, they would make D too large. Their share is one for steps that start well inside the window, and another
-    near its edge, where beads leave. True steps are Gaussian, cut at the search range; a second, wider Gaussian (up to
-    `WIDEST` times the variance) leaves room for localization errors with tails and for beads that are not alike.
+    near its edge, where beads leave. True steps are Gaussian, as wide as motion and the stated uncertainties make them, cut at the
+    search range; a second, wider Gaussian (up to `WIDEST` times the variance) leaves room for localization errors with tails and for
+    beads that are not alike.
     Expectation-maximization (Dempster, Laird and Rubin 1977, J. R. Stat. Soc. B 39, 1), on at most `EM_STEPS` steps.
 
     `tails`: those of the same beads' steps at another search range, where they are known. In a wide range false links, which lead to
     the nearest bead and so do not fill the ball evenly, can pose as a wide Gaussian.
     """
-    joined = runs.joined(1)
     step_all = np.diff(runs.position_um, axis=0)
-    step, probability = step_all[joined], np.ones(len(step_all))
+    # a step of 0 to the last digit is that of a frame that came twice: no motion, and no false link
+    told = runs.joined(1) & (step_all != 0).any(axis=1)
+    step, probability = step_all[told], np.ones(len(step_all))
     if len(step) == 0:
         return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0)
-    inside = window.holds(runs.position_um[:-1][joined], 1)
+    inside = window.holds(runs.position_um[:-1][told], 1)
     region = inside.all(axis=1).astype(np.int64)
     drift = np.median(step, axis=0)
     spread = 1.4826 * np.median(np.abs(step - drift), axis=0)
     mixture = Mixture(range_um, drift, np.maximum(spread**2, 1e-12))
     if tails:
         mixture.wide, mixture.ratio, mixture.tails_known = *tails, True
-    few = slice(None, None, -(-len(step) // EM_STEPS))
+    relative, few = _relative_sd(runs, window, told), slice(None, None, -(-len(step) // EM_STEPS))
     for _ in range(EM_ITERATIONS):
-        if mixture.refine(step[few], region[few], inside[few]) < EM_TOLERANCE:
+        if mixture.refine(step[few], region[few], inside[few], relative[few]) < EM_TOLERANCE:
             break
-    probability[joined] = true = mixture.probabilities(step, region)[0]
+    probability[told] = true = mixture.probabilities(step, region, relative)[0]
     weight = np.maximum(true[:, None] * inside, TINY)
     drift = (weight * step).sum(axis=0) / weight.sum(axis=0)
     return Links(step_all - drift, probability, drift, mixture.kept_variance, float(1.0 - true.mean()), (mixture.wide, mixture.ratio))
@@ -225,6 +247,9 @@ class Sums:
         Steps in µm.
     fourth : array, shape (n_tracks, axes, lags)
         Fourth powers of the displacements in µm⁴.
+    middle : array, shape (n_tracks, axes, 3)
+        Of the middle ones of three steps, each as much as the probability that all links are true: their number, their squares, and the
+        mean of their products with the two others, in µm².
     used : int array, shape (axes,)
         Steps that start far enough inside the window, false ones included.
     """
@@ -234,11 +259,12 @@ class Sums:
     product: np.ndarray
     step: np.ndarray
     fourth: np.ndarray
+    middle: np.ndarray
     used: np.ndarray
 
     def totals(self, counts=None) -> dict[str, np.ndarray]:
-        """Sums over tracks by name, each (axes, lags or 1); with `counts` (replicates, n_tracks) one for each replicate."""
-        names = ("weight", "square", "product", "step", "fourth")
+        """Sums over tracks by name, each (axes, lags, 1 or 3); with `counts` (replicates, n_tracks) one for each replicate."""
+        names = ("weight", "square", "product", "step", "fourth", "middle")
         if counts is None:
             return {name: getattr(self, name).sum(axis=0) for name in names}
         return {name: np.tensordot(counts, getattr(self, name), axes=(1, 0)) for name in names}
@@ -269,4 +295,15 @@ def track_sums(runs: Runs, links: Links, window: Window, lags: int) -> Sums:
             if lag == 1:
                 step[:, axis, 0] = tally(moved[:, axis])
                 used[axis] = np.count_nonzero(inside[:, axis])
-    return Sums(weight, square, product, step, fourth, used)
+    return Sums(weight, square, product, step, fourth, _middle_sums(runs, links, window), used)
+
+
+def _middle_sums(runs: Runs, links: Links, window: Window) -> np.ndarray:
+    """`Sums.middle`; the three steps are chosen by the mean of the two positions that the middle one joins, which lies in the middle of all."""
+    out, first = np.zeros((runs.n_tracks, runs.position_um.shape[1], 3)), np.flatnonzero(runs.joined(3))
+    before, step, after = (links.step_um[first + k] for k in range(3))
+    true = np.prod([links.true_probability[first + k] for k in range(3)], axis=0)
+    weights = true[:, None] * window.holds((runs.position_um[first + 1] + runs.position_um[first + 2]) / 2, reach=1)
+    for k, value in enumerate((1.0, step**2, step * (before + after) / 2)):
+        np.add.at(out[..., k], runs.track[first], weights * value)
+    return out

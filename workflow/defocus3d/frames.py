@@ -1,6 +1,7 @@
 """Frames of bead stacks and movies, read a few at a time, in photoelectrons."""
 
 import glob
+import itertools
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ from defocus3d.formats.ome_zarr import is_zarr
 from defocus3d.formats.source import Source, in_a_line
 
 GLOB_CHARACTERS = re.compile(r"[*?\[]")
+NUMBER = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?)")
 BITS, FILE_BITS = (10, 11, 12, 14), 16  # of cameras, and of the files that they are written to
 # largest counts of such cameras, as they are and in the upper bits
 CEILINGS_ADU = [(2**bits - 1) << shift for bits in BITS for shift in (0, FILE_BITS - bits)]
@@ -29,23 +31,48 @@ def is_glob(path, base=".") -> bool:
 
 
 def files_of(path, base=".") -> list[str]:
-    """Files, relative to `base` as `path` is, that a sheet's path stands for, 2 before 10.
+    """Files, relative to `base` as `path` is, that a sheet's path stands for, in the order of the numbers in their names; see `in_order`.
 
     Itself (an OME-Zarr is one, though a folder), or the matches of a glob, or the TIFFs in a folder.
     """
     if is_glob(path, base):
-        return sorted(glob.glob(str(path), root_dir=base, recursive=True), key=natural_order)
+        return in_order(glob.glob(str(path), root_dir=base, recursive=True))
     folder = Path(base) / path
     if os.path.isdir(folder) and not is_zarr(folder):
         names = [file.name for file in folder.iterdir() if file.suffix.lower() in TIFF_ENDINGS and not file.name.startswith(".")]
-        return [str(Path(path) / name) for name in sorted(names, key=natural_order)]
+        return [str(Path(path) / name) for name in in_order(names)]
     return [str(path)]
 
 
+def in_order(names: list[str]) -> list[str]:
+    """Names sorted by the numbers in them: 2 before 10, and heights (z_-0.5, z_0.0, z_0.5) from low to high."""
+    values = _heights(names)
+    return sorted(names, key=natural_order) if values is None else [name for _, name in sorted(zip(values, names))]
+
+
 def natural_order(name: str) -> tuple:
-    """Sort key under which the numbers in names count as numbers."""
+    """Sort key under which the whole numbers in names count as numbers."""
     parts = re.split(r"([0-9]+)", name)
-    return [int(part) if part.isdigit() else part for part in parts], name
+    return [int(part) if number else part for part, number in zip(parts, itertools.cycle((False, True)))], name
+
+
+def _heights(names: list[str]) -> list[float] | None:
+    """The one number in which names differ, where it has decimals or a sign and rises in even steps; None where all else is the case.
+
+    A hyphen before every one of them is no sign, and numbers after a point (series1.9, series1.10) make no even steps as decimals.
+    """
+    texts = list(zip(*(NUMBER.split(name) for name in names))) if len({len(NUMBER.split(name)) for name in names}) == 1 else []
+    differing = [k for k, column in enumerate(texts) if len(set(column)) > 1]
+    if len(differing) != 1 or differing[0] % 2 == 0:
+        return None
+    numbers = texts[differing[0]]
+    if all(number[0] in "+-" for number in numbers) and len({number[0] for number in numbers}) == 1:
+        numbers = [number[1:] for number in numbers]
+    if "".join(numbers).isdecimal():
+        return None
+    values, digits = [float(number) for number in numbers], max(len(number.partition(".")[2]) for number in numbers)
+    steps = [after - before for before, after in itertools.pairwise(sorted(values))]
+    return values if min(steps) > 0 and max(steps) - min(steps) < 2.1 * 10.0**-digits else None
 
 
 def open_frames(path, camera: Camera, base=".") -> "Frames":

@@ -31,10 +31,10 @@ def two_populations(square, weight, lag: int) -> dict:
         share : of the tracks that are of the slower kind.
     """
     totals = weight.sum(axis=0)
-    seen = totals > 0
+    seen = (totals > 0) & (square.sum(axis=0) > 0)
     mean = square[:, seen].sum(axis=0) / totals[seen]
     n = weight[:, seen].sum(axis=1) * 3 * lag / (2 * lag**2 + 1)
-    s = (square[:, seen] / np.where(mean > 0, mean, 1.0)).sum(axis=1) * 3 * lag / (2 * lag**2 + 1)
+    s = (square[:, seen] / mean).sum(axis=1) * 3 * lag / (2 * lag**2 + 1)
     s, n = s[n > 0], n[n > 0]
     if len(n) < 4:
         return {"log_likelihood_ratio": np.nan, "relative": (np.nan, np.nan), "share": np.nan}

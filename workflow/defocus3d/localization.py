@@ -261,11 +261,11 @@ class Localizer:
         table = table.assign(flag=flag.astype(int), **table[SIGMAS].clip(upper=UNKNOWN_UM))
         return tables.conform(table, tables.LOCALIZATION_COLUMNS)
 
-    def untrained(self, photons: np.ndarray, levels_e: list[float]) -> list[str]:
+    def untrained(self, photons: np.ndarray, levels_e: list[float], density_per_um2: float) -> list[str]:
         """In what a movie differs from what the networks were trained for; one sentence each.
 
         `photons`: the quartiles (lower, upper) of its beads' brightness, none of a movie without beads. `levels_e`: the median of each
-        batch of its images.
+        batch of its images. `density_per_um2`: of good localizations.
         """
         card = self.fcn.card
         seen = [("brightness", "photons", card.photons, photons)]
@@ -276,6 +276,9 @@ class Localizer:
             if outside:
                 out.append(f"{what} of about {outside[0]:.0f} photoelectrons lies outside what the networks were trained for "
                            f"({low:g} to {high:g}): widen training.{key} to include it")  # fmt: skip
+        if density_per_um2 > 1.25 * card.density_per_um2[1]:
+            out.append(f"{density_per_um2:.2g} localizations per µm² are more than the networks were trained for "
+                       f"({card.density_per_um2[0]:g} to {card.density_per_um2[1]:g}): widen training.density_per_um2 to include it")  # fmt: skip
         return out
 
 
@@ -343,9 +346,10 @@ def localize_movie(localizer: Localizer, frames, acquisition: dict, settings: di
         levels_e.append(float(np.median(images[:, ::2, ::2])))
         photons += np.histogram(np.clip(part["photons"][good], PHOTON_EDGES[0], PHOTON_EDGES[-1]), PHOTON_EDGES)[0]
     n_all, n_good = counts.tolist()
+    density_per_um2 = n_good / len(frames) / localizer.area_um2(frames.shape)
     return {"n_frames": len(frames), "n_localizations": n_all, "n_good": n_good, "shape": list(frames.shape),
             "pixel_size_um": localizer.psf.pixel_size_um, "axial_range_um": [float(z * scale) for z in localizer.calibration.axial_range_um],
-            "population": beads and asdict(beads), "warnings": localizer.untrained(_quartiles(photons), levels_e)}  # fmt: skip
+            "population": beads and asdict(beads), "warnings": localizer.untrained(_quartiles(photons), levels_e, density_per_um2)}  # fmt: skip
 
 
 def _quartiles(counts: np.ndarray) -> np.ndarray:

@@ -31,6 +31,10 @@ def moments(totals: dict, kept_variance: float) -> dict:
     dict
         covariance : (..., lags), µm², element k of steps k frames apart, element 0 their variance.
         msd : (..., lags), µm², element k over k + 1 frames.
+        middle : (..., 2), as the first two of covariance, of the middle ones of three steps. Tracks end where beads are localized badly,
+        at the end of the axial range. Among all squared steps are those into such places, among the products of neighbouring ones, which
+        are to cancel their errors, there is none: D would come out too large, of slow beads by a multiple. A middle step and its
+        products with the one before and the one after have each error as often with either sign.
         drift : (...,), µm per frame, relative to the drift already taken off.
         kurtosis : (...,), excess over the Gaussian's 3, of displacements over `KURTOSIS_LAG` frames.
     """
@@ -45,8 +49,10 @@ def moments(totals: dict, kept_variance: float) -> dict:
         neighbour = covariance[..., 1] if covariance.shape[-1] > 1 else 0.0
         into_drift = ((covariance[..., 0] + 2.0 * neighbour) / n_steps)[..., None]
         covariance = (covariance + into_drift) / np.where(lags == 1, kept_variance, kept_variance**2)
+        middle = totals["middle"][..., 1:] / totals["middle"][..., :1] + into_drift
+        middle = middle / [kept_variance, kept_variance**2]
         msd = msd + into_drift * lags**2 + lags * (1.0 - kept_variance) * covariance[..., :1]
-    return {"covariance": covariance, "msd": msd, "drift": drift, "kurtosis": kurtosis}
+    return {"covariance": covariance, "middle": middle, "msd": msd, "drift": drift, "kurtosis": kurtosis}
 
 
 def correlated_frames(covariance, weight) -> int:
@@ -74,7 +80,8 @@ def covariance_estimate(covariance, frame_interval_s: float, blur: float, reach:
     """Diffusion coefficient (µm²/s) and squared localization error (µm²), each of the shape of `covariance` less the last axis.
 
     Vestergaard, Blainey and Flyvbjerg 2014, Phys. Rev. E 89, 022726, eqs. 14 and 16: unbiased whatever the localization error and the
-    blur, since these only move displacement from one step to the next. Where something (a compressed video, a camera that lags) moves it
+    blur, since these only move displacement from one step to the next; where errors depend on the place, of the `middle` steps of
+    `moments` only. Where something (a compressed video, a camera that lags) moves it
     over `reach` frames, the sum takes in the covariances up to there (Taylor 1922, Proc. Lond. Math. Soc. s2-20, 196).
     """
     square, neighbour = covariance[..., 0], covariance[..., 1]
@@ -130,6 +137,15 @@ def msd_fit_estimate(msd, points: int, frame_interval_s: float):
     return msd[..., :points] @ (lag / (lag @ lag)) / (2.0 * frame_interval_s)
 
 
+def kurtosis_sd(displacements: float, lag: int) -> float:
+    """Standard deviation of the excess kurtosis of Gaussian displacements over `lag` frames, of which each starts a frame after the other.
+
+    sqrt(24 / n) of n independent ones; overlapping ones count (2 lag² + 1) / (3 lag) times less (Qian, Sheetz and Elson 1991, Biophys. J.
+    60, 910).
+    """
+    return float(np.sqrt(24.0 * (2 * lag**2 + 1) / (3 * lag) / displacements)) if displacements > 0 else np.nan
+
+
 def velocity_autocorrelation(covariance, weight) -> np.ndarray:
     """Covariances of steps 1, 2, ... frames apart over their variance, all axes together; shape of `covariance` less axes, lags one less.
 
@@ -162,7 +178,8 @@ def alpha_estimate(covariance, weight) -> np.ndarray:
         if usable.sum() < 4:
             continue
         precision = np.sqrt(np.where(lags == 0, 0.5, 1.0) * weight[axis] / weight[axis, 0])[usable]
-        scaled = (covariance[..., axis, :] / covariance[..., axis, :1])[..., usable] * precision
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = (covariance[..., axis, :] / covariance[..., axis, :1])[..., usable] * precision
         misfit = misfit + weight[axis, 0] * _misfit(scaled, precision, lags[usable])
     if np.ndim(misfit) == 0:
         return np.full(covariance.shape[:-2], np.nan)

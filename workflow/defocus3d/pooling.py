@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, shift
 
-from defocus3d.beads import Stack, assign_roles, candidates, footprint, judge, reject_odd, territory
+from defocus3d.beads import NoBeadError, Stack, assign_roles, candidates, footprint, judge, reject_odd, territory
+from defocus3d.errors import InputError
 from defocus3d.psf import PSF
 from defocus3d.rendering import gradients, normal_equations
 
 KNOT_STEP_UM = 0.1  # planes of the PSF lie no closer: well below the depth of field of any objective, and it averages noise
 AUTO_MARGIN_UM = 0.3  # an axial range of `auto` ends this far within what the stacks cover
+SHORTEST_UM = 0.2  # a shorter one is a mistake
+FEWEST_BEADS = 2  # whose images tell what they share from their noise
 RANGE_MARGIN_UM = 0.7  # the PSF reaches this far beyond the axial range, where the stacks do
 RIM = 0.75  # of the footprint's radius, from which on its darkest planes are taken for dark
 ROUNDS = 8  # of registering and pooling; the PSF changes by less than its noise afterwards
@@ -38,23 +41,40 @@ def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, setti
     Raises
     ------
     NoBeadError
-        Where no bead is found, or none can be used.
+        Where no bead is found, or fewer than two can be used.
+    InputError
+        Where the stacks do not show the beads over the axial range, or over none.
     """
     beads = candidates(stacks, settings["detection_snr"])
     if axial_range_um == "auto":
         ends = np.array([[stacks[b.stack].stage_um[k] - b.focus_um for b in beads.itertuples()] for k in (0, -1)])
         axial_range_um = np.round(np.median(ends, axis=1) + (AUTO_MARGIN_UM, -AUTO_MARGIN_UM), 2)
+        if np.diff(axial_range_um) < SHORTEST_UM:
+            covered = np.ptp(np.median(ends, axis=1))
+            raise InputError(
+                f"the stacks cover {covered:.2f} µm around their beads, too little to localize in: is z_step_um right? Else record longer stacks"
+            )
     if settings["footprint_um"] == "auto":
         reach = footprint(stacks, beads, (axial_range_um[0] - 0.3, axial_range_um[1] + 0.3))
     else:
         reach = int(np.ceil(settings["footprint_um"] / pixel_size_um))
     judge(beads, stacks, reach)
     assign_roles(beads, settings["held_out_fraction"], seed)
+    if (beads["role"] == "psf").sum() < FEWEST_BEADS:
+        raise NoBeadError(
+            f"only one of {len(beads)} beads can be used, and a PSF takes {FEWEST_BEADS} to tell image from noise: record more isolated ones"
+        )
     # best focus is in it too, or the sharpest plane of a range on one side would be taken for it
     low, high = min(axial_range_um[0], 0) - RANGE_MARGIN_UM, max(axial_range_um[1], 0) + RANGE_MARGIN_UM
     usable = beads[beads["role"] == "psf"]
     low = max(low, np.median([stacks[b.stack].stage_um[0] - b.focus_um for b in usable.itertuples()]))
     high = min(high, np.median([stacks[b.stack].stage_um[-1] - b.focus_um for b in usable.itertuples()]))
+    short = [f"from {low:.2f} µm" if low > axial_range_um[0] + KNOT_STEP_UM else "", f"to {high:.2f} µm" if high < axial_range_um[1] - KNOT_STEP_UM else ""]
+    if any(short):
+        raise InputError(
+            f"the beads are in focus off the middle of their stacks, which show them only {' '.join(filter(None, short))} from focus, and "
+            f"axial_range_um is {axial_range_um[0]:g} to {axial_range_um[1]:g}: narrow it or set it to auto, or record stacks that reach farther"
+        )
     step = max(KNOT_STEP_UM, min(float(np.mean(np.diff(s.stage_um))) for s in stacks))
     count = int(np.floor((high - low) / step + 1e-6)) + 1
     pool = Pool(stacks, beads, PSF(np.zeros((count, 2 * reach + 1, 2 * reach + 1)), pixel_size_um, low, step, tuple(axial_range_um)))

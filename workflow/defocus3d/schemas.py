@@ -11,8 +11,9 @@ import yaml
 
 FOLDER = Path(__file__).parents[1] / "schemas"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # a name of files and folders on every system
-SHOWABLE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"  # neither a control character nor a line break
+SHOWABLE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029{}]"  # neither a control character nor a line break, nor a brace, which Snakemake takes for a wildcard
 FORMATS = {"path": f"{SHOWABLE}+", "folder": f"{SHOWABLE}*"}  # an empty folder is the one that things are relative to
+UNITS = {"s": "seconds", "um": "µm"}  # in which columns and keys end
 LONGEST_SHOWN = 80  # characters of a wrong value in a message
 NAME_WORDS = "a name of letters, digits, '_', '-' and '.', that begins with a letter or digit (it becomes the name of a folder)"
 
@@ -72,6 +73,8 @@ def expected(schema: dict) -> str:
         return f"a {'whole ' if schema['type'] == 'integer' else ''}number {_limits(schema)}"
     if schema.get("format") == "name":
         return NAME_WORDS
+    if schema.get("format") in FORMATS:
+        return "a text without braces and control characters"
     return "a mapping of keys, indented below it" if schema["type"] == "object" else "a text"
 
 
@@ -95,12 +98,16 @@ def shown(value) -> str:
 
 def nearest(name: str, known) -> str | None:
     """The one of the `known` names that `name` most likely means, or None where none is near."""
-    plain = {key.lower(): key for key in known}
-    found = difflib.get_close_matches(name.lower().replace("-", "_").replace(" ", "_"), plain, n=1, cutoff=0.6)
+    plain, name = {key.lower(): key for key in known}, name.lower().replace("-", "_").replace(" ", "_")
+    longer = [key for key in plain if key.startswith(f"{name}_")]  # its unit was left out
+    found = longer or difflib.get_close_matches(name, plain, n=1, cutoff=0.6)
     return plain[found[0]] if found else None
 
 
 def suggestion(name: str, known) -> str:
     """A question for the nearest known name, or, where none is near, all of them."""
     near = nearest(name, known)
+    unit = near.rpartition("_")[2] if near else ""
+    if unit in UNITS and not name.lower().endswith(f"_{unit}"):
+        return f"did you mean `{near}`, in {UNITS[unit]}?"
     return f"did you mean `{near}`?" if near else f"known are {', '.join(f'`{key}`' for key in known)}"

@@ -109,15 +109,16 @@ def _without_empty_end(cells: list[str]) -> list[str]:
 def _check_header(header: list[str], schema: dict, sheet: Sheet) -> bool:
     """Whether the rows can be read; adds what is wrong with the header to the sheet's problems."""
     known, name = [*schema["properties"], NOTE], sheet.name
-    if len(header) == 1 and re.search("[,;]|  ", header[0]):
+    separators = "commas" if name.lower().endswith(".csv") else "tabs"
+    if len(header) == 1 and re.search("[,;\t]|  ", header[0]):
         sheet.problems.append(
-            f"{name}: its columns are not separated by tabs; "
+            f"{name}: its columns are not separated by {separators}; "
             "save it as tab-separated text (or, with commas, as .csv)"
         )
         return False
     if not set(header) & set(known):
         columns = ", ".join(schema["required"])
-        sheet.problems.append(f"{name}: its first line names no column; begin with a header, its names separated by tabs: {columns}")
+        sheet.problems.append(f"{name}: its first line names no column; begin with a header, its names separated by {separators}: {columns}")
         return False
     readable, near = True, set()
     for column in sorted(set(header), key=header.index):

@@ -12,6 +12,8 @@ TOLERATED = {
     "isotropy": 0.02, "alpha": 0.05, "kurtosis": 0.2, "estimators": 0.02, "drift_steps": 0.1, "range": 0.02, "vacf": 0.05, "depth": 0.1,
     "populations": 1.5,
 }  # fmt: skip
+RESOLVED = 0.3  # largest error of D, as a share of it or of what is expected, for a verdict
+MOST_REPEATED, MOST_FALSE = 0.01, 0.2  # shares of the steps
 TESTS = 10  # judged together: each gets its share of the significance
 FEWEST_KEPT_VARIANCE = 0.8  # less than this share of a step's variance within the search range cannot be corrected for
 
@@ -26,6 +28,7 @@ def judge(measurement, found, replicates, sensitivity, experiment, settings, ran
     reasons, cut = _search_range(measurement, found, replicates, sensitivity, experiment, range_um, z)
     if cut:  # what is left of the steps says nothing of the motion
         return "inconsistent", reasons
+    reasons = _links(measurement) + reasons
     for test in (_drift, _memory, _exponent, _populations, _isotropy, _estimators, _magnitude):
         reasons += test(found, replicates, experiment, z)
     if reasons:
@@ -52,11 +55,12 @@ def with_error(value: float, sd: float) -> str:
     """`value ± sd`, both to the place of the second digit of `sd` (BIPM, JCGM 100:2008, 7.2.6)."""
     if not (np.isfinite(sd) and sd > 0):
         return f"{value:.3g} ± {sd:.2g}"
-    places = max(0, 1 - int(np.floor(np.log10(sd))))
+    most = 5 - int(np.floor(np.log10(max(abs(value), 1e-300))))  # no more than six digits of the value
+    places = max(0, min(1 - int(np.floor(np.log10(sd))), most))
     return f"{value:.{places}f} ± {sd:.{places}f}"
 
 
-def lacking(measurement, found, settings) -> list[str]:
+def lacking(measurement, found, replicates, experiment, settings) -> list[str]:
     """Reasons why the tracks do not allow a verdict."""
     used = int(measurement.sums.used.min())
     if measurement.n_tracks == 0:
@@ -71,6 +75,25 @@ def lacking(measurement, found, settings) -> list[str]:
         )
     if not reasons and not np.all(np.isfinite(found["diffusion"])):
         reasons.append("tracks are too short for a diffusion coefficient")
+    if not reasons and not (found["msd"][:, 0] > 0).all():
+        reasons.append("the beads do not move at all: is it one image again and again?")
+    if not reasons:
+        value, sd, expected = found["together"], _sd(replicates["together"]), found["expected"][0]
+        if sd > RESOLVED * max(value, expected):
+            reasons.append(
+                f"localization errors hide the motion: D of {with_error(value, sd)} µm²/s where {expected:.2g} µm²/s is expected; "
+                "take a longer frame interval, or more frames"
+            )
+    return reasons
+
+
+def _links(measurement) -> list[str]:
+    """Frames that repeat, and links that look false: steps then say little of how beads move."""
+    reasons, repeated, false = [], measurement.repeated_share, measurement.links.false_share
+    if repeated > MOST_REPEATED:
+        reasons.append(f"in {100 * repeated:.2g} % of the steps a bead is exactly where it was: frames are copies of those before; leave them out")
+    if false > MOST_FALSE:
+        reasons.append(f"{100 * false:.2g} % of the steps look like false links: beads too crowded for how far they move, or stuck beads among free ones")
     return reasons
 
 
@@ -87,7 +110,7 @@ def _magnitude(found, replicates, experiment, z) -> list[str]:
 def _isotropy(found, replicates, experiment, z) -> list[str]:
     expected = found["expected_isotropy"]
     value, sd = found["isotropy"] / expected, _sd(replicates["isotropy"]) / expected
-    if abs(value - 1.0) <= max(z * sd, TOLERATED["isotropy"]):
+    if not abs(value - 1.0) > max(z * sd, TOLERATED["isotropy"]):
         return []
     others, last = " and ".join(experiment.axes[:-1]), experiment.axes[-1]
     hint = f"; axial_scale: {experiment.axial_scale / np.sqrt(value):.3g} would mend it" if last == "z" and value > 0 else ""
@@ -150,10 +173,12 @@ def _depth(found, replicates, experiment, z) -> list[str]:
 
 
 def _shape(found, replicates, experiment, z) -> list[str]:
-    value, sd = found["kurtosis"], _sd(replicates["kurtosis"])
+    # replicates of few displacements scatter less the lower the value: at least as a Gaussian's does
+    value, sd = found["kurtosis"], np.fmax(_sd(replicates["kurtosis"]), found["kurtosis_sd"])
     if not np.isfinite(value) or abs(value) <= max(z * sd, TOLERATED["kurtosis"]):
         return []
-    return [f"displacements are not Gaussian: excess kurtosis {with_error(value, sd)} (several populations of beads?)"]
+    why = "several populations of beads?" if value > 0 else "beads that are drawn back, or long steps that are missing?"
+    return [f"displacements are not Gaussian: excess kurtosis {with_error(value, sd)} ({why})"]
 
 
 def _drift(found, replicates, experiment, z) -> list[str]:

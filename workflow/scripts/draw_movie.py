@@ -34,7 +34,7 @@ style.save(tracks.draw_tracks(linked, interval_s), snakemake.output.tracks)
 style.save(motion.draw_msd(pd.read_csv(snakemake.input.msd), brownian, exposure_s, name), snakemake.output.msd)
 style.save(motion.draw_displacements(linked, brownian, interval_s, exposure_s, name), snakemake.output.displacements)
 by_track = track_diffusion(unbroken_runs(linked, style.AXES), interval_s)
-style.save(checks.draw_checks(by_track, brownian, name), snakemake.output.checks)
+style.save(checks.draw_checks(by_track, brownian, interval_s, name), snakemake.output.checks)
 
 pictures = film.draw_film(images, linked, shown, pixel_um, info["axial_range_um"], interval_s)
 moving = film.animated(pictures)

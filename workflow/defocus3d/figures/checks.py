@@ -10,7 +10,7 @@ from defocus3d.msd import covariance_sd
 
 
 @style.house_style
-def draw_checks(by_track: pd.DataFrame, brownian: dict, title: str = "") -> Figure:
+def draw_checks(by_track: pd.DataFrame, brownian: dict, frame_interval_s: float, title: str = "") -> Figure:
     """D of each track against its length, D against z, and the velocity autocorrelation: whether beads are alike, everywhere, always.
 
     Parameters
@@ -27,7 +27,7 @@ def draw_checks(by_track: pd.DataFrame, brownian: dict, title: str = "") -> Figu
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     tracks, heights, memory = figure.subplots(1, 3)
-    _track_panel(tracks, by_track, brownian)
+    _track_panel(tracks, by_track, brownian, frame_interval_s)
     _depth_panel(heights, depth, brownian)
     _memory_panel(memory, vacf)
     entries = [
@@ -41,7 +41,7 @@ def draw_checks(by_track: pd.DataFrame, brownian: dict, title: str = "") -> Figu
     return figure
 
 
-def _track_panel(panel, by_track, brownian) -> None:
+def _track_panel(panel, by_track, brownian, frame_interval_s) -> None:
     """Draw D of each track over its number of steps, within the funnel in which 95 % of like beads are expected."""
     seen = by_track[np.isfinite(by_track["D_um2_s"])]
     panel.plot(seen["n"], seen["D_um2_s"], ls="none", marker="o", ms=2.5, color=style.INK, alpha=0.5)
@@ -49,9 +49,11 @@ def _track_panel(panel, by_track, brownian) -> None:
     if np.isfinite(expected):
         n = np.geomspace(seen["n"].min(), seen["n"].max() + 1, 100)
         panel.axhline(expected, color=style.GREY, ls="--", lw=1.6)
-        half = 1.96 * covariance_sd(expected, n) / np.sqrt(len(style.AXES))  # without localization error
+        errors = [style.number(brownian["localization_sd_um"].get(axis)) ** 2 for axis in style.AXES]
+        reduced = [error / (expected * frame_interval_s) for error in errors if np.isfinite(error)] or [0.0]
+        half = 1.96 * np.sqrt(np.mean([covariance_sd(expected, n, e) ** 2 for e in reduced], axis=0) / len(style.AXES))
         panel.fill_between(n, expected - half, expected + half, color=style.GREY, alpha=0.22, lw=0)
-        panel.set_ylim(min(-0.5 * expected, 0), 3.5 * expected)
+        panel.set_ylim(min(-0.5 * expected, expected - half[0]), max(3.5 * expected, expected + half[0]))
     panel.set(xscale="log", xlabel="steps of the track", ylabel="D of a track (µm²/s)", title="beads alike?")
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     panel.xaxis.set_minor_formatter(lambda value, _: "")
