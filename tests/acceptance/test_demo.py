@@ -68,7 +68,7 @@ def test_diffusion_coefficients_are_those_of_the_beads_true_positions(movie):
     """What a movie's few thousand steps happen to be is in both, and the error of the measurement is left."""
     analysis = settings.load_analysis(yaml.safe_load((ROOT / "config/config.yaml").read_text()), ROOT)
     acquisition = analysis.acquisitions.loc[movie].to_dict()
-    (measured, drawn), (true, drawn_true) = measured_and_true(ROOT / "results/acquisitions" / movie, truth(movie), acquisition, FIELD_UM)
+    (measured, drawn), (true, drawn_true), _ = measured_and_true(ROOT / "results/acquisitions" / movie, truth(movie), acquisition, FIELD_UM)
     ratio, sd = measured / true, (drawn / drawn_true).std(axis=0)
     print(f"\n{movie}: D by measured over D by true positions", dict(zip(AXES, ratio.round(3))), "give or take", sd.round(3))
     assert (abs(ratio - 1) < SYSTEMATIC + 2 * sd).all()

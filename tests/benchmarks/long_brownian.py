@@ -44,7 +44,7 @@ def main():
         run(folder, given.cores, "progress", "rules")
         results = folder / "results" / "acquisitions" / "long"
         acquisition = load_analysis(config, folder).acquisitions.loc["long"].to_dict()
-        (measured, drawn), (true, drawn_true) = measured_and_true(results, truth, acquisition, SIDE_PX * PIXEL_UM)
+        (measured, drawn), (true, drawn_true), (complete, _) = measured_and_true(results, truth, acquisition, SIDE_PX * PIXEL_UM)
         brownian = json.loads((results / "brownian.json").read_text())
         found = pd.read_parquet(results / "localizations.parquet")
         range_um = json.loads((OPTICS / "calibration.json").read_text())["axial_range_um"]
@@ -55,6 +55,8 @@ def main():
           f"verdict {brownian['verdict']} {brownian['reasons']}")  # fmt: skip
     _tell("D over the simulation's", AXES, [brownian["D_um2_s"][a]["value"] for a in AXES] / expected, (drawn / expected).std(axis=0))
     _tell("D over that of the true positions", AXES, measured / true, (drawn / drawn_true).std(axis=0))
+    for what, value in (("D", measured), ("D of the true positions", true)):
+        print(f"{what} over that of all beads, none missed: " + ", ".join(f"{axis} {ratio:.3f}" for axis, ratio in zip(AXES, value / complete)))
     for what, value, spread in (("measured", measured, drawn), ("true", true, drawn_true)):
         ratio = value[Z] / value[:Z].mean()
         _tell(f"Dz over Dxy, {what} positions", ["z / xy"], [ratio], [(spread[:, Z] / spread[:, :Z].mean(axis=1)).std()])

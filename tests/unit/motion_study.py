@@ -127,6 +127,23 @@ def test_metrology(linked):
     assert (found["spread"][0] <= 1.2).all()
 
 
+@pytest.mark.parametrize("diffusion", [0.3, 0.1])
+def test_beads_slower_than_their_errors(diffusion):
+    """Errors of 0.01 µm at focus and 0.08 µm at the ends of the axial range, twice that along z, linked."""
+    slow = Experiment(walks.DT, walks.EXPOSURE, (diffusion, 0.03 * diffusion), BOUNDS_UM)
+    found, verdicts = [], []
+    for seed in range(30):
+        localizations = walks.seen_with(walks.errors_by_height, diffusion, seed)
+        range_um = search_range.resolve_range_um("auto", localizations, diffusion, walks.DT)
+        tracks = linking.link_tracks(localizations, range_um, 1, 5)
+        _, results = brownian_check(tracks, localizations, slow, None, {"bootstrap": 200}, seed)
+        found.append([results["D_um2_s"][axis]["value"] / diffusion for axis in AXES])
+        verdicts.append(results["verdict"])
+    mean, sd = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
+    print(f"\nD of {diffusion} µm²/s: found over true {mean.round(3)} ± {sd.round(3)}; {verdicts.count('consistent')} of 30 consistent")
+    assert (abs(mean - 1) < 0.05 + 2 * sd).all() and verdicts.count("consistent") >= 27
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_verdicts(name):
     outcomes = [judged(name, seed) for seed in range(50)]

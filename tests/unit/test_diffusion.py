@@ -329,31 +329,12 @@ def test_few_tracks_are_insufficient_and_valid_json(localizations):
     assert len(table) <= 8 and (table["n"] > 0).all()
 
 
-def errors_by_height(height_um):
-    """Standard deviation of localization errors in x, y and z, (..., 3) µm: a few times larger at the ends of the range than near focus."""
-    return (0.01 + 0.03 * np.asarray(height_um)[..., None] ** 2) * np.array([1.0, 1.0, 2.0])
-
-
-def seen_with(errors_um, diffusion, seed, n_frames=200):
-    """Beads of a cloud, as `walks.movie` has them, with errors that are a function of the height."""
-    rng = np.random.default_rng(seed)
-    low = np.array([-1.0, -1.0, -2.5])
-    high = np.array([walks.FIELD + 1, walks.FIELD + 1, 2.5])
-    start = rng.uniform(low, high, (int(0.04 * np.prod(high - low)), 3))
-    path = np.stack([walks.folded(p, a, b) for p, a, b in zip(np.moveaxis(walks.exposed_positions(rng, start, n_frames, diffusion), 2, 0), low, high)], -1)
-    seen = path + rng.normal(size=path.shape) * errors_um(path[..., 2])
-    inside = (abs(seen[..., 2]) < walks.HALF_RANGE) & ((seen[..., :2] > 0) & (seen[..., :2] < walks.FIELD)).all(axis=-1)
-    frame, bead = np.nonzero(inside)
-    sigma = dict(zip([f"sigma_{axis}_um" for axis in AXES], errors_um(path[..., 2])[inside].T))
-    return pd.DataFrame(seen[inside], columns=search_range.columns()).assign(frame=frame, bead=bead, flag=0, **sigma)
-
-
 def test_errors_that_depend_on_the_height_do_not_enlarge_d():
     """Slow beads: D dt is a fifth of the squared error at the ends of the range, where tracks end."""
     slow = replace(EXPERIMENT, expected_um2_s=(0.03, 0.001))
     found = []
     for seed in range(6):
-        localizations = seen_with(errors_by_height, 0.03, seed)
+        localizations = walks.seen_with(walks.errors_by_height, 0.03, seed)
         _, results = brownian_check(true_tracks(localizations), localizations, slow, None, {"bootstrap": 50})
         found.append([results["D_um2_s"][axis]["value"] / 0.03 for axis in AXES])
         assert not any("two populations" in reason or "not Gaussian" in reason for reason in results["reasons"])
@@ -367,7 +348,7 @@ def test_errors_that_depend_on_the_height_do_not_enlarge_d():
 def test_beads_that_fade_before_they_leave_do_not_make_dz_small():
     found = []
     for seed in range(6):
-        localizations = seen_with(lambda z: np.full((*np.shape(z), 3), 0.01), walks.D, seed, 400)
+        localizations = walks.seen_with(lambda z: np.full((*np.shape(z), 3), 0.01), walks.D, seed, 400)
         kept = np.random.default_rng(seed).random(len(localizations)) < np.interp(abs(localizations["z_um"]), [0.7, 1.4], [1.0, 0.1])
         localizations = localizations[kept].reset_index(drop=True)
         window = EXPERIMENT.window(localizations)
@@ -397,13 +378,13 @@ def test_an_interval_of_the_axial_stretch_counts_negative_replicates():
 
 def test_motion_that_errors_hide_is_not_judged():
     slow = replace(EXPERIMENT, expected_um2_s=(0.0005, 0.00002))
-    localizations = seen_with(lambda z: np.full((*np.shape(z), 3), 0.08), 0.0005, 1, 60)
+    localizations = walks.seen_with(lambda z: np.full((*np.shape(z), 3), 0.08), 0.0005, 1, 60)
     _, results = brownian_check(true_tracks(localizations), localizations, slow, None, {"bootstrap": 50})
     assert results["verdict"] == "insufficient" and "localization errors hide the motion" in results["reasons"][0]
 
 
 def test_frames_that_repeat_are_told():
-    moving = true_tracks(seen_with(errors_by_height, walks.D, 3))
+    moving = true_tracks(walks.seen_with(walks.errors_by_height, walks.D, 3))
     copies = moving[moving["frame"] % 4 != 3]
     again = copies[copies["frame"] % 4 == 2].assign(frame=lambda table: table["frame"] + 1)
     table = pd.concat([copies, again]).sort_values(["particle", "frame"], ignore_index=True)

@@ -97,3 +97,22 @@ def movie(
     if truth:
         table["bead"] = np.concatenate([bead, -np.ones(n_false, np.int64)])
     return table.sort_values("frame", kind="stable").reset_index(drop=True)
+
+
+def errors_by_height(height_um):
+    """Standard deviation of localization errors in x, y and z, (..., 3) µm: a few times larger at the ends of the range than near focus."""
+    return (0.01 + 0.03 * np.asarray(height_um)[..., None] ** 2) * np.array([1.0, 1.0, 2.0])
+
+
+def seen_with(errors_um, diffusion, seed, n_frames=200):
+    """Beads of a cloud, as `movie` has them, with errors that are a function of the height."""
+    rng = np.random.default_rng(seed)
+    low = np.array([-1.0, -1.0, -2.5])
+    high = np.array([FIELD + 1, FIELD + 1, 2.5])
+    start = rng.uniform(low, high, (int(0.04 * np.prod(high - low)), 3))
+    path = np.stack([folded(p, a, b) for p, a, b in zip(np.moveaxis(exposed_positions(rng, start, n_frames, diffusion), 2, 0), low, high)], -1)
+    seen = path + rng.normal(size=path.shape) * errors_um(path[..., 2])
+    inside = (abs(seen[..., 2]) < HALF_RANGE) & ((seen[..., :2] > 0) & (seen[..., :2] < FIELD)).all(axis=-1)
+    frame, bead = np.nonzero(inside)
+    sigma = dict(zip([f"sigma_{axis}_um" for axis in "xyz"], errors_um(path[..., 2])[inside].T))
+    return pd.DataFrame(seen[inside], columns=["x_um", "y_um", "z_um"]).assign(frame=frame, bead=bead, flag=0, **sigma)
