@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
 
 from defocus3d import search_range, walls
-from defocus3d.displacements import Links, Runs, Sums, Window, find_false_links, track_sums, unbroken_runs
+from defocus3d.displacements import Links, Runs, Sums, Window, find_false_links, track_sums, unbroken_runs, where_seen
 from defocus3d.heterogeneity import depth_profile, two_populations
+from defocus3d.intervals import finite_json, interval, small_sample_factor, with_interval
 from defocus3d.msd import (
     KURTOSIS_LAG,
     alpha_estimate,
@@ -33,10 +33,7 @@ CHOSEN = ("points", "reach", "middle", "moves")  # by `estimates` for all tracks
 FEWEST_MIDDLES = 100  # steps between two others
 MOST_ERROR = 0.2  # share of localization error in the MSD, from which on displacements say more of it than of the beads
 RELINKED_LOCALIZATIONS = 300_000  # enough for the sensitivity to the search range; more would only take time
-ALL_BUT = 0.005  # of the beads at either end of the heights
-HEIGHTS, SEEN_SHARE = 10, 0.8  # bins of the axial range, and the share of the beads of its best quarter from which on they are seen in one
 RANGE_FACTORS = (0.75, 1.5)
-ROUNDING = 1e-9  # relative
 CHUNK = 20_000_000  # bootstrap counts held in memory at a time
 
 
@@ -106,23 +103,8 @@ class Experiment:
                 seen = good[f"{axis}_um"]
                 low[i], high[i] = max(low[i], seen.min()), min(high[i], seen.max())
             elif len(good):
-                low[i], high[i] = _where_seen(good["z_um"], low[i], high[i], step[i])
+                low[i], high[i] = where_seen(good["z_um"], low[i], high[i], step[i])
         return Window(low, high, np.asarray(step), search_range.step_sd_um(self.expected_um2_s[0], self.frame_interval_s, 0.0))
-
-
-def _where_seen(z_um, low_um: float, high_um: float, step_um: float) -> tuple[float, float]:
-    """The heights from `low_um` to `high_um`, less those at both ends at which clearly fewer beads are seen; `step_um`: rms, of a frame.
-
-    Dim beads are lost before they leave the axial range. Where that starts, an outward step ends a track as it does at an edge. At a wall,
-    beads are as many as elsewhere and turn back: what is beyond counts for nothing.
-    """
-    ends = np.quantile(z_um, [ALL_BUT, 1 - ALL_BUT])
-    counts, edges = np.histogram(z_um, HEIGHTS, ends if ends[0] < ends[1] else (low_um, high_um))
-    # a bead in a bin will be there again, until it has left the range, in as many frames: so many fewer counts are independent
-    stay = 1 + 1.6 * (edges[1] - edges[0]) * (high_um - low_um) / step_um**2
-    enough = np.flatnonzero(counts + 2 * np.sqrt(stay * counts) >= SEEN_SHARE * np.quantile(counts, 0.75))  # within chance
-    first, last = enough[0], enough[-1] + 1
-    return float(edges[first]) if first else low_um, float(edges[last]) if last < HEIGHTS else high_um
 
 
 @dataclass(frozen=True)
@@ -145,12 +127,6 @@ class Measurement:
         n_steps = int(runs.joined(1).sum())
         sums, track_frames = track_sums(runs, links, window, lags), len(tracks) / max(runs.n_tracks, 1)
         return cls(links, sums, runs.n_tracks, n_steps, track_frames, runs, window)
-
-    @property
-    def repeated_share(self) -> float:
-        """Share of the steps in which nothing changed, to the last digit: of a picture that came twice."""
-        step = np.diff(self.runs.position_um, axis=0)[self.runs.joined(1)]
-        return float((step == 0).all(axis=1).mean()) if len(step) else 0.0
 
     def wall_factor(self, wall_z_um, bead_diameter_um: float, axes) -> np.ndarray:
         """Expected D along each of `axes` near the walls over that in the bulk: mean over the starts of the steps used."""
@@ -230,22 +206,10 @@ def bootstrap(measurement: Measurement, experiment: Experiment, found: dict, rep
         rows = min(size, replicates - start)
         drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
-        parts.append(estimates(measurement, experiment, counts, *(found[name] for name in CHOSEN)))
-    widen = _small_sample_factor(measurement.sums.weight[..., 0])
+        parts.append(estimates(measurement, experiment, counts, **{name: found[name] for name in CHOSEN}))
+    widen = small_sample_factor(measurement.sums.weight[..., 0])
     pooled = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name not in CHOSEN}
     return {name: found[name] + widen * (values - found[name]) for name, values in pooled.items()}
-
-
-def _small_sample_factor(weight) -> float:
-    """How much wider than the bootstrap's an interval must be, from the weights of the tracks, shape (n_tracks, axes).
-
-    Replicates of n tracks scatter by sqrt(1 - 1 / n) too little, and the 95 % bounds of a mean of few are those of Student's t. n is
-    the effective number of tracks (Kish 1965, Survey Sampling), since long ones count for more; the axis with fewest decides.
-    """
-    squares = (weight**2).sum(axis=0)
-    n = np.min(weight.sum(axis=0) ** 2 / np.maximum(squares, 1e-300)) if len(weight) else 0.0
-    n = max(n, 2.0)
-    return float(np.sqrt(n / (n - 1.0)) * stdtrit(n - 1.0, 0.975) / ndtri(0.975))
 
 
 def range_sensitivity(tracks, localizations, experiment: Experiment, range_um: float, settings: dict, window: Window, middle=None) -> dict:
@@ -286,40 +250,6 @@ def msd_table(found: dict, replicates: dict, measurement: Measurement, experimen
     return table[table["n"] > 0].reset_index(drop=True)  # a lag that no track spans has nothing to say
 
 
-def interval(replicates) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval over the first axis; NaN where fewer than half of the replicates are finite, or all are alike, as of one track."""
-    finite = np.isfinite(replicates)
-    bounds = np.full((2, *np.shape(replicates)[1:]), np.nan)
-    enough = (finite.mean(axis=0) > 0.5) & _differ(replicates) if len(replicates) else np.zeros(np.shape(replicates)[1:], bool)
-    if np.any(enough):
-        bounds[:, enough] = np.nanpercentile(np.where(finite, replicates, np.nan)[:, enough], [2.5, 97.5], axis=0)
-    return bounds[0], bounds[1]
-
-
-def _differ(replicates) -> np.ndarray:
-    """Whether the finite ones of the replicates (first axis) differ by more than rounding."""
-    known = np.isfinite(replicates)
-    low, high = (edge(np.where(known, replicates, -sign * np.inf), axis=0) for edge, sign in ((np.min, -1), (np.max, 1)))
-    return known.any(axis=0) & (high - low > ROUNDING * np.maximum(abs(high), abs(low)))
-
-
-def _with_interval(value, replicates) -> dict:
-    """{value, ci95} of a number and its replicates."""
-    low, high = interval(replicates)
-    return {"value": float(value), "ci95": [float(low), float(high)]}
-
-
-def finite_json(value):
-    """`value` with every number that is not finite replaced by None, and NumPy numbers by Python's, through dicts and lists."""
-    if isinstance(value, dict):
-        return {str(key): finite_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [finite_json(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def brownian_check(
     tracks: pd.DataFrame,
     localizations: pd.DataFrame,
@@ -358,7 +288,7 @@ def brownian_check(
     found = estimates(measurement, experiment)
     found |= _whereabouts(measurement, found, experiment, settings["wall_z_um"])
     replicates = bootstrap(measurement, experiment, found, settings["bootstrap"], seed)
-    sensitivity, verdict, reasons = {}, "insufficient", lacking(measurement, found, replicates, experiment, settings)
+    sensitivity, verdict, reasons = {}, "insufficient", lacking(measurement, found, replicates, settings)
     if not reasons:
         sensitivity = range_sensitivity(tracks, localizations, experiment, range_um, relink, window, found["middle"])
         verdict, reasons = judge(measurement, found, replicates, sensitivity, experiment, settings, range_um)
@@ -372,7 +302,7 @@ def _axial_stretch(found, replicates, experiment: Experiment, judged: bool) -> d
     if "z" not in experiment.axes:
         return {"value": None, "ci95": None, "proposed_axial_scale": None}
     expected = found["expected_isotropy"]
-    ratio = _with_interval(found["isotropy"] / expected, replicates["isotropy"] / expected)
+    ratio = with_interval(found["isotropy"] / expected, replicates["isotropy"] / expected)
     with np.errstate(invalid="ignore"):
         value, low, high = np.sqrt([ratio["value"], *np.maximum(ratio["ci95"], 0.0)])  # some replicates may be negative
     stretch = {"value": float(value), "ci95": [float(low), float(high)]}
@@ -400,12 +330,12 @@ def _whereabouts(measurement, found, experiment: Experiment, wall_z_um) -> dict:
 def _results(measurement, found, replicates, sensitivity, experiment: Experiment, judged: bool) -> dict:
     """The numbers of the Brownian check by name."""
     axes, used = experiment.axes, measurement.sums.used
-    each = {axis: _with_interval(found["diffusion"][i], replicates["diffusion"][:, i]) for i, axis in enumerate(axes)}
-    each["".join(axes)] = _with_interval(found["together"], replicates["together"])
-    fits = {axis: _with_interval(found["msd_fit"][i], replicates["msd_fit"][:, i]) for i, axis in enumerate(axes)}
+    each = {axis: with_interval(found["diffusion"][i], replicates["diffusion"][:, i]) for i, axis in enumerate(axes)}
+    each["".join(axes)] = with_interval(found["together"], replicates["together"])
+    fits = {axis: with_interval(found["msd_fit"][i], replicates["msd_fit"][:, i]) for i, axis in enumerate(axes)}
     value, sd = found["expected"]
-    vacf = [_with_interval(v, replicates["vacf"][:, i]) for i, v in enumerate(found["vacf"])]
-    drift = {axis: _with_interval(1e3 * found["drift"][i], 1e3 * replicates["drift"][:, i]) for i, axis in enumerate(axes)}
+    vacf = [with_interval(v, replicates["vacf"][:, i]) for i, v in enumerate(found["vacf"])]
+    drift = {axis: with_interval(1e3 * found["drift"][i], 1e3 * replicates["drift"][:, i]) for i, axis in enumerate(axes)}
     base = sensitivity.get(1.0, np.nan)
     changes = [abs(other / base - 1.0) for other in sensitivity.values() if base > 0 and np.isfinite(other)]
     return {
@@ -416,9 +346,9 @@ def _results(measurement, found, replicates, sensitivity, experiment: Experiment
         "msd_fit_points": dict(zip(axes, found["points"], strict=True)),
         "localization_sd_um": {axis: np.sqrt(np.maximum(v, 0.0)) for axis, v in zip(axes, found["error_variance"], strict=True)},
         "correlated_frames": found["reach"],
-        "alpha": _with_interval(found["alpha"], replicates["alpha"]),
-        "isotropy": _with_interval(found["isotropy"], replicates["isotropy"]),
-        "gaussianity": _with_interval(found["kurtosis"], replicates["kurtosis"]),
+        "alpha": with_interval(found["alpha"], replicates["alpha"]),
+        "isotropy": with_interval(found["isotropy"], replicates["isotropy"]),
+        "gaussianity": with_interval(found["kurtosis"], replicates["kurtosis"]),
         "search_range_sensitivity": {"value": max(changes, default=np.nan), "D_um2_s": sensitivity},
         "drift_nm_s": drift,
         "velocity_autocorrelation": vacf,

@@ -7,6 +7,8 @@ import pandas as pd
 from scipy.special import chdtr, gamma
 
 MARGIN_STEPS = 3.0  # a step that starts this far inside, in expected steps, ends inside with a chance of 0.999
+ALL_BUT = 0.005  # of the beads at either end of the heights
+HEIGHTS, SEEN_SHARE = 10, 0.8  # bins of the axial range, and the share of the beads of its best quarter from which on they are seen in one
 EM_ITERATIONS, EM_TOLERANCE, EM_STEPS = 200, 1e-5, 100_000
 TINY = 1e-300  # instead of a division by 0
 WIDEST = 4.0  # more, and the wide Gaussian looks like false links
@@ -71,6 +73,21 @@ class Window:
         return (position_um >= self.low_um + margin) & (position_um <= self.high_um - margin)
 
 
+def where_seen(z_um, low_um: float, high_um: float, step_um: float) -> tuple[float, float]:
+    """The heights from `low_um` to `high_um`, less those at both ends at which clearly fewer beads are seen; `step_um`: rms, of a frame.
+
+    Dim beads are lost before they leave the axial range. Where that starts, an outward step ends a track as it does at an edge. At a wall,
+    beads are as many as elsewhere and turn back: what is beyond counts for nothing.
+    """
+    ends = np.quantile(z_um, [ALL_BUT, 1 - ALL_BUT])
+    counts, edges = np.histogram(z_um, HEIGHTS, ends if ends[0] < ends[1] else (low_um, high_um))
+    # a bead in a bin will be there again, until it has left the range, in as many frames: so many fewer counts are independent
+    stay = 1 + 1.6 * (edges[1] - edges[0]) * (high_um - low_um) / step_um**2
+    enough = np.flatnonzero(counts + 2 * np.sqrt(stay * counts) >= SEEN_SHARE * np.quantile(counts, 0.75))  # within chance
+    first, last = enough[0], enough[-1] + 1
+    return float(edges[first]) if first else low_um, float(edges[last]) if last < HEIGHTS else high_um
+
+
 @dataclass(frozen=True)
 class Links:
     """Steps between consecutive frames and the probability that each joins two images of one bead.
@@ -89,6 +106,8 @@ class Links:
         Share of false links among the steps.
     tails : (float, float)
         Of the true steps: share of those of the wide Gaussian, and its variance over that of the narrow one.
+    repeated_share : float
+        Share of the steps in which nothing changed, to the last digit: of a frame that came twice.
     """
 
     step_um: np.ndarray
@@ -97,6 +116,7 @@ class Links:
     kept_variance: float
     false_share: float
     tails: tuple[float, float] = (0.0, 1.0)
+    repeated_share: float = 0.0
 
 
 def kept_of_variance(range_um: float, variance_um2) -> float:
@@ -210,10 +230,11 @@ def find_false_links(runs: Runs, window: Window, range_um: float, tails: tuple[f
     """
     step_all = np.diff(runs.position_um, axis=0)
     # a step of 0 to the last digit is that of a frame that came twice: no motion, and no false link
-    told = runs.joined(1) & (step_all != 0).any(axis=1)
-    step, probability = step_all[told], np.ones(len(step_all))
+    joined = runs.joined(1)
+    told = joined & (step_all != 0).any(axis=1)
+    step, probability, repeated = step_all[told], np.ones(len(step_all)), 1.0 - told.sum() / max(joined.sum(), 1)
     if len(step) == 0:
-        return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0)
+        return Links(step_all, probability, np.zeros(runs.position_um.shape[1]), 1.0, 0.0, repeated_share=repeated)
     inside = window.holds(runs.position_um[:-1][told], 1)
     region = inside.all(axis=1).astype(np.int64)
     drift = np.median(step, axis=0)
@@ -228,7 +249,8 @@ def find_false_links(runs: Runs, window: Window, range_um: float, tails: tuple[f
     probability[told] = true = mixture.probabilities(step, region, relative)[0]
     weight = np.maximum(true[:, None] * inside, TINY)
     drift = (weight * step).sum(axis=0) / weight.sum(axis=0)
-    return Links(step_all - drift, probability, drift, mixture.kept_variance, float(1.0 - true.mean()), (mixture.wide, mixture.ratio))
+    tails, false = (mixture.wide, mixture.ratio), float(1.0 - true.mean())
+    return Links(step_all - drift, probability, drift, mixture.kept_variance, false, tails, repeated)
 
 
 @dataclass(frozen=True)

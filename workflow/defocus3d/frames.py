@@ -61,12 +61,14 @@ def _heights(names: list[str]) -> list[float] | None:
 
     A hyphen before every one of them is no sign, and numbers after a point (series1.9, series1.10) make no even steps as decimals.
     """
-    texts = list(zip(*(NUMBER.split(name) for name in names))) if len({len(NUMBER.split(name)) for name in names}) == 1 else []
-    differing = [k for k, column in enumerate(texts) if len(set(column)) > 1]
-    if len(differing) != 1 or differing[0] % 2 == 0:
+    parts = [NUMBER.split(name) for name in names]  # a text and a number in turn
+    if len({len(part) for part in parts}) != 1:
         return None
-    numbers = texts[differing[0]]
-    if all(number[0] in "+-" for number in numbers) and len({number[0] for number in numbers}) == 1:
+    differing = [(k, column) for k, column in enumerate(zip(*parts)) if len(set(column)) > 1]
+    if len(differing) != 1 or differing[0][0] % 2 == 0:
+        return None
+    numbers = differing[0][1]
+    if {number[0] for number in numbers} in ({"-"}, {"+"}):
         numbers = [number[1:] for number in numbers]
     if "".join(numbers).isdecimal():
         return None

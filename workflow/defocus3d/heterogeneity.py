@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
-from defocus3d.msd import covariance_estimate, covariance_sd
+from defocus3d.msd import covariance_estimate, covariance_sd, independent_share
 
 DEPTH_BINS = 6
 FEWEST_IN_BIN = 30  # steps from which the D of a bin has an error worth its name
@@ -15,7 +15,7 @@ def two_populations(square, weight, lag: int) -> dict:
     """How much better two populations of beads explain the tracks than one.
 
     A track's sum of squared displacements over `lag` frames follows a Gamma distribution, whose shape is half the number of independent
-    displacements: overlapping ones count (2 lag² + 1) / (3 lag) times less (Qian, Sheetz and Elson 1991, Biophys. J. 60, 910).
+    displacements (see `msd.independent_share`).
     One mean for all, against a mixture of two by expectation-maximization.
 
     Parameters
@@ -33,8 +33,8 @@ def two_populations(square, weight, lag: int) -> dict:
     totals = weight.sum(axis=0)
     seen = (totals > 0) & (square.sum(axis=0) > 0)
     mean = square[:, seen].sum(axis=0) / totals[seen]
-    n = weight[:, seen].sum(axis=1) * 3 * lag / (2 * lag**2 + 1)
-    s = (square[:, seen] / mean).sum(axis=1) * 3 * lag / (2 * lag**2 + 1)
+    n = weight[:, seen].sum(axis=1) * independent_share(lag)
+    s = (square[:, seen] / mean).sum(axis=1) * independent_share(lag)
     s, n = s[n > 0], n[n > 0]
     if len(n) < 4:
         return {"log_likelihood_ratio": np.nan, "relative": (np.nan, np.nan), "share": np.nan}

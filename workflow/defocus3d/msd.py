@@ -137,13 +137,17 @@ def msd_fit_estimate(msd, points: int, frame_interval_s: float):
     return msd[..., :points] @ (lag / (lag @ lag)) / (2.0 * frame_interval_s)
 
 
-def kurtosis_sd(displacements: float, lag: int) -> float:
-    """Standard deviation of the excess kurtosis of Gaussian displacements over `lag` frames, of which each starts a frame after the other.
+def independent_share(lag: int) -> float:
+    """What a displacement over `lag` frames counts of an independent one, where each starts a frame after the other: 3 lag / (2 lag² + 1).
 
-    sqrt(24 / n) of n independent ones; overlapping ones count (2 lag² + 1) / (3 lag) times less (Qian, Sheetz and Elson 1991, Biophys. J.
-    60, 910).
+    Qian, Sheetz and Elson 1991, Biophys. J. 60, 910.
     """
-    return float(np.sqrt(24.0 * (2 * lag**2 + 1) / (3 * lag) / displacements)) if displacements > 0 else np.nan
+    return 3 * lag / (2 * lag**2 + 1)
+
+
+def kurtosis_sd(displacements: float, lag: int) -> float:
+    """Standard deviation of the excess kurtosis of Gaussian displacements over `lag` frames: sqrt(24 / n) of n independent ones."""
+    return float(np.sqrt(24.0 / independent_share(lag) / displacements)) if displacements > 0 else np.nan
 
 
 def velocity_autocorrelation(covariance, weight) -> np.ndarray:

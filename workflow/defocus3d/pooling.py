@@ -47,13 +47,7 @@ def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, setti
     """
     beads = candidates(stacks, settings["detection_snr"])
     if axial_range_um == "auto":
-        ends = np.array([[stacks[b.stack].stage_um[k] - b.focus_um for b in beads.itertuples()] for k in (0, -1)])
-        axial_range_um = np.round(np.median(ends, axis=1) + (AUTO_MARGIN_UM, -AUTO_MARGIN_UM), 2)
-        if np.diff(axial_range_um) < SHORTEST_UM:
-            covered = np.ptp(np.median(ends, axis=1))
-            raise InputError(
-                f"the stacks cover {covered:.2f} µm around their beads, too little to localize in: is z_step_um right? Else record longer stacks"
-            )
+        axial_range_um = _range_within(_shown_um(stacks, beads))
     if settings["footprint_um"] == "auto":
         reach = footprint(stacks, beads, (axial_range_um[0] - 0.3, axial_range_um[1] + 0.3))
     else:
@@ -65,16 +59,9 @@ def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, setti
             f"only one of {len(beads)} beads can be used, and a PSF takes {FEWEST_BEADS} to tell image from noise: record more isolated ones"
         )
     # best focus is in it too, or the sharpest plane of a range on one side would be taken for it
-    low, high = min(axial_range_um[0], 0) - RANGE_MARGIN_UM, max(axial_range_um[1], 0) + RANGE_MARGIN_UM
-    usable = beads[beads["role"] == "psf"]
-    low = max(low, np.median([stacks[b.stack].stage_um[0] - b.focus_um for b in usable.itertuples()]))
-    high = min(high, np.median([stacks[b.stack].stage_um[-1] - b.focus_um for b in usable.itertuples()]))
-    short = [f"from {low:.2f} µm" if low > axial_range_um[0] + KNOT_STEP_UM else "", f"to {high:.2f} µm" if high < axial_range_um[1] - KNOT_STEP_UM else ""]
-    if any(short):
-        raise InputError(
-            f"the beads are in focus off the middle of their stacks, which show them only {' '.join(filter(None, short))} from focus, and "
-            f"axial_range_um is {axial_range_um[0]:g} to {axial_range_um[1]:g}: narrow it or set it to auto, or record stacks that reach farther"
-        )
+    shown = _shown_um(stacks, beads[beads["role"] == "psf"])
+    _refuse_beyond(shown, axial_range_um)
+    low, high = max(min(axial_range_um[0], 0) - RANGE_MARGIN_UM, shown[0]), min(max(axial_range_um[1], 0) + RANGE_MARGIN_UM, shown[1])
     step = max(KNOT_STEP_UM, min(float(np.mean(np.diff(s.stage_um))) for s in stacks))
     count = int(np.floor((high - low) / step + 1e-6)) + 1
     pool = Pool(stacks, beads, PSF(np.zeros((count, 2 * reach + 1, 2 * reach + 1)), pixel_size_um, low, step, tuple(axial_range_um)))
@@ -86,6 +73,35 @@ def measure_psf(stacks: list[Stack], pixel_size_um: float, axial_range_um, setti
     pool.recentre()
     pool.register_all()
     return pool.psf, beads
+
+
+def _shown_um(stacks: list[Stack], beads: pd.DataFrame) -> np.ndarray:
+    """Lowest and highest height at which the stacks show the beads, medians over beads."""
+    return np.median([[stacks[b.stack].stage_um[k] - b.focus_um for b in beads.itertuples()] for k in (0, -1)], axis=1)
+
+
+def _range_within(shown_um) -> np.ndarray:
+    """The axial range for `auto`. Raises InputError where none is left."""
+    axial_range_um = np.round(shown_um + (AUTO_MARGIN_UM, -AUTO_MARGIN_UM), 2)
+    if np.diff(axial_range_um) < SHORTEST_UM:
+        raise InputError(
+            f"the stacks cover {np.ptp(shown_um):.2f} µm around their beads, too little to localize in: is z_step_um right? Else record longer stacks"
+        )
+    return axial_range_um
+
+
+def _refuse_beyond(shown_um, axial_range_um) -> None:
+    """Raises InputError where the axial range reaches beyond what the stacks show, by more than a plane of the PSF."""
+    (low, high), (first, last), short = shown_um, axial_range_um, []
+    if low > first + KNOT_STEP_UM:
+        short.append(f"from {low:.2f} µm")
+    if high < last - KNOT_STEP_UM:
+        short.append(f"to {high:.2f} µm")
+    if short:
+        raise InputError(
+            f"the beads are in focus off the middle of their stacks, which show them only {' '.join(short)} from focus, and "
+            f"axial_range_um is {first:g} to {last:g}: narrow it or set it to auto, or record stacks that reach farther"
+        )
 
 
 def register(data, stage_um, variance, mask, psf: PSF, start, steps: int = 6) -> tuple[np.ndarray, float]:

@@ -107,7 +107,8 @@ def nearest(name: str, known) -> str | None:
 def suggestion(name: str, known) -> str:
     """A question for the nearest known name, or, where none is near, all of them."""
     near = nearest(name, known)
-    unit = near.rpartition("_")[2] if near else ""
-    if unit in UNITS and not name.lower().endswith(f"_{unit}"):
-        return f"did you mean `{near}`, in {UNITS[unit]}?"
-    return f"did you mean `{near}`?" if near else f"known are {', '.join(f'`{key}`' for key in known)}"
+    if near is None:
+        return f"known are {', '.join(f'`{key}`' for key in known)}"
+    unit = near.rpartition("_")[2]
+    named = unit not in UNITS or name.lower().endswith(f"_{unit}")
+    return f"did you mean `{near}`{'' if named else f', in {UNITS[unit]}'}?"

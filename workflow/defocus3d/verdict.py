@@ -60,7 +60,7 @@ def with_error(value: float, sd: float) -> str:
     return f"{value:.{places}f} ± {sd:.{places}f}"
 
 
-def lacking(measurement, found, replicates, experiment, settings) -> list[str]:
+def lacking(measurement, found, replicates, settings) -> list[str]:
     """Reasons why the tracks do not allow a verdict."""
     used = int(measurement.sums.used.min())
     if measurement.n_tracks == 0:
@@ -89,7 +89,7 @@ def lacking(measurement, found, replicates, experiment, settings) -> list[str]:
 
 def _links(measurement) -> list[str]:
     """Frames that repeat, and links that look false: steps then say little of how beads move."""
-    reasons, repeated, false = [], measurement.repeated_share, measurement.links.false_share
+    reasons, repeated, false = [], measurement.links.repeated_share, measurement.links.false_share
     if repeated > MOST_REPEATED:
         reasons.append(f"in {100 * repeated:.2g} % of the steps a bead is exactly where it was: frames are copies of those before; leave them out")
     if false > MOST_FALSE:
