@@ -42,6 +42,12 @@ def brownian(workspace, movie):
     return json.loads(workspace.result(f"acquisitions/{movie}/brownian.json").read_text())
 
 
+def test_the_summary_rests_on_no_picture_or_the_report_would_take_along_those_of_every_movie(finished):
+    planned = finished.snakemake("results/summary.csv", "--dry-run", "--forceall")
+    assert planned.returncode == 0 and "rule diffusion:" in planned.stdout
+    assert "rule draw_movie:" not in planned.stdout
+
+
 @pytest.mark.parametrize("path", TABLES)
 def test_tables_have_their_columns(finished, path):
     table = pd.read_csv(finished.result(path))

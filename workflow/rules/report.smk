@@ -156,14 +156,13 @@ rule draw_movie:
         "../scripts/draw_movie.py"
 
 
+# without a picture of any movie: the report asks for this table, and would take along all that it rests on
 rule summarize:
     input:
         localizations=of_every_movie("localizations.parquet"),
         brownian=of_every_movie("brownian.json"),
         info=of_every_movie("localization.json"),
-        thumbnails=of_every_movie("figures/thumbnail.webp"),
     output:
-        page="results/figures/verdicts.html",
         table=report(
             "results/summary.csv",
             caption="../report/summary.rst",
@@ -216,10 +215,12 @@ rule report:
     input:
         of_every_optics,
         of_every_movie("figures/tracks.html"),  # made last of a movie, by the job that draws all of it
-        "results/summary.csv",
         "results/manifest.json",
+        table="results/summary.csv",
+        thumbnails=of_every_movie("figures/thumbnail.webp"),
     output:
-        "results/report.html",
+        report="results/report.html",
+        page="results/figures/verdicts.html",
     log:
         "results/logs/report.log",
     conda:
@@ -229,6 +230,7 @@ rule report:
         runtime=30,
     params:
         code=code_of("scripts/report.py"),
+        movies=FINISHING,
         figures=[
             figure for name in sorted(OPTICS) for figure in figures_of_optics(name)
         ],

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from defocus3d import files, tables
-from defocus3d.figures import first_page, motion, style
+from defocus3d import tables
+from defocus3d.figures import motion, style
 from defocus3d.summary import failed_row, summarize, summary_row
 
 rows, failed, given = [], snakemake.params.failed, snakemake.input
@@ -28,5 +28,3 @@ for acquisition, optics in snakemake.params.optics.items():
 summary = summarize(rows)
 tables.write(summary, snakemake.output.table)
 style.save(motion.draw_summary(summary), snakemake.output.figure)
-thumbnails = {name: Path(file).read_bytes() for name, file in zip(finished, given.thumbnails, strict=True)}
-files.write(snakemake.output.page, first_page.verdicts(summary, thumbnails))

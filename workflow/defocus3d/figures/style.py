@@ -102,7 +102,7 @@ def save(figure: Figure, path) -> None:
     drawn = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
     few = drawn.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     with whole(path) as aside:
-        few.save(aside, "PNG", compress_level=8)
+        few.save(aside, "PNG", compress_level=6)
 
 
 def display_limits(image, low: float = 1.0, high: float = 99.8) -> tuple:
