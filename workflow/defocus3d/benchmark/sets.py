@@ -51,10 +51,10 @@ NAMED = {
     "dim": "dim, diffusing",
 }
 ACCURACY = {
-    "isolated": DataSet(0.0, frames=400, side_px=256, moving=False, depth_um=1.5),
-    "crowded": DataSet(0.25, frames=32, side_px=128, moving=False, depth_um=1.5),
-    "sparse": DataSet(0.02, frames=80),
-    "dense": DataSet(0.12, frames=24),
+    "isolated": DataSet(0.0, frames=1200, side_px=256, moving=False, depth_um=1.5),
+    "crowded": DataSet(0.25, frames=96, side_px=128, moving=False, depth_um=1.5),
+    "sparse": DataSet(0.02, frames=240),
+    "dense": DataSet(0.12, frames=72),
     "dim": DataSet(0.06, 1500.0, 40.0, frames=40),
 }
 DENSITIES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
@@ -83,7 +83,7 @@ def data_sets(size: str) -> dict[str, DataSet]:
         "speed_small": replace(SPEED, frames=16, side_px=128),
         "speed_large": replace(SPEED, frames=16, side_px=384),
     }
-    everything = ACCURACY | _series(5.0, 80) | speed  # some 600 errors for each share within an uncertainty: 1.9 % of chance
+    everything = ACCURACY | _series(15.0, 240) | speed  # some 1,800 errors for each share within an uncertainty: 1.1 % of chance
     if size == "full":
         return everything
     few = {name: 3 if name == "isolated" else 1 if name.startswith("speed") else 2 for name in everything}
