@@ -25,3 +25,8 @@ def test_the_last_job_that_wrote_a_log_is_the_one_that_failed(tmp_path):
 def test_a_job_that_was_killed_has_no_last_words(tmp_path):
     log(tmp_path, "acquisitions/a/localize.log", "2026 INFO defocus3d: frame 3 of 40\n", age=0)
     assert unfinished(tmp_path, EXPECTED) == {"acquisitions/a": f"localize: {NO_MESSAGE}", "acquisitions/b": "not reached"}
+
+
+def test_a_job_that_ended_well_is_not_to_blame(tmp_path):
+    log(tmp_path, "acquisitions/a/localize.log", "2026 INFO defocus3d: 30 localizations\n2026 INFO root: ended\n", age=0)
+    assert unfinished(tmp_path, EXPECTED)["acquisitions/a"] == "stopped after localize"

@@ -315,6 +315,8 @@ BAD = {
     "stack twice in other words": (spoil_stacks({}, {"path": "./data/stack.tif"}), f"{STACKS}, line 3 (water), column path:", "stack.tif is in line 2 already"),
     "pixel sizes of one optics": (spoil_stacks({}, {"path": "data/movie.tif", "pixel_size_um": "0.11"}), "line 3 (water)", "0.11 differs from 0.1 in line 2"),
     "optics without a stack": (spoil_movies({"optics": "watre"}), "column optics: `watre` has no bead stack", "did you mean `water`?"),
+    "beads of one optics": (spoil_stacks({"bead_diameter_um": "0.5"}, {"path": "data/movie.tif", "bead_diameter_um": "0.2"}), "line 3 (water)", "column bead_diameter_um: 0.2 differs from 0.5 in line 2"),
+    "movie's beads": (spoil_stacks({"bead_diameter_um": "0.2"}), "acquisitions.tsv", "column bead_diameter_um: 0.5 differs from 0.2 of the stacks", "leave the stacks' cell empty"),
     "movie's pixel size": (spoil_movies({"pixel_size_um": "0.12"}), "column pixel_size_um: 0.12 differs from 0.1 of its optics", "correct it"),
     "long exposure": (spoil_movies({"exposure_s": "0.03"}), "column exposure_s: 0.03 is longer than frame_interval_s, 0.02", "correct one"),
     # files

@@ -13,7 +13,8 @@ from defocus3d.sheets import Sheet
 FEWEST_PLANES = 4  # of a bead stack: a cubic spline over z needs as many
 FEWEST_FRAMES = 2  # of a movie: one frame shows no motion
 WATER_C = (0, 100)  # where the viscosity of water is known
-SAME = 1e-6  # relative difference of two pixel sizes that are the same number
+SAME = 1e-6  # relative difference of two sizes that are the same number
+SAME_BEADS = 0.1  # and of diameters, as stated of two batches, whose images are the same
 
 
 def between_rows(stacks: Sheet, acquisitions: Sheet) -> list[str]:
@@ -21,10 +22,11 @@ def between_rows(stacks: Sheet, acquisitions: Sheet) -> list[str]:
     return [
         *_repeated_stacks(stacks),
         *_trained_alone(stacks),
-        *_pixel_sizes_of_stacks(stacks),
+        *_alike_stacks(stacks),
         *_repeated_names(acquisitions),
         *_without_stack(stacks, acquisitions),
         *_pixel_sizes_of_movies(stacks, acquisitions),
+        *_beads_of_movies(stacks, acquisitions),
         *_timing_and_water(acquisitions),
     ]
 
@@ -87,19 +89,24 @@ def _differ_in_case(sheet: Sheet, column: str) -> list[str]:
     return problems
 
 
-def _pixel_sizes_of_stacks(stacks: Sheet) -> list[str]:
-    problems, first = [], {}
-    for index, row in enumerate(stacks.rows):
-        optics, size = row["optics"], row["pixel_size_um"]
-        if optics is None or size is None:
-            continue
-        other, line = first.setdefault(optics, (size, stacks.lines[index]))
-        if not math.isclose(size, other, rel_tol=SAME):
-            problems.append(
-                f"{stacks.place(index)}, column pixel_size_um: {size} differs from {other} in line {line}; "
-                "stacks of one optics have one pixel size: correct it, or name the optics differently"
-            )
+def _alike_stacks(stacks: Sheet) -> list[str]:
+    problems = []
+    for column, what in (("pixel_size_um", "pixel size"), ("bead_diameter_um", "size of beads")):
+        first = {}
+        for index, row in enumerate(stacks.rows):
+            if row["optics"] is None or not _given(row[column]):
+                continue
+            other, line = first.setdefault(row["optics"], (row[column], stacks.lines[index]))
+            if not math.isclose(row[column], other, rel_tol=SAME):
+                problems.append(
+                    f"{stacks.place(index)}, column {column}: {row[column]} differs from {other} in line {line}; "
+                    f"stacks of one optics have one {what}: correct it, or name the optics differently"
+                )
     return problems
+
+
+def _given(number: float | None) -> bool:
+    return number is not None and not math.isnan(number)
 
 
 def pixel_sizes(stacks: Sheet) -> dict[str, float]:
@@ -132,6 +139,19 @@ def _pixel_sizes_of_movies(stacks: Sheet, acquisitions: Sheet) -> list[str]:
                 f"{acquisitions.place(index)}, column pixel_size_um: {size} differs from {wanted} of its optics `{row['optics']}`; "
                 ""
                 "correct it or leave the cell empty, or record bead stacks at the movie's pixel size"
+            )
+    return problems
+
+
+def _beads_of_movies(stacks: Sheet, acquisitions: Sheet) -> list[str]:
+    problems, sizes = [], {row["optics"]: row["bead_diameter_um"] for row in reversed(stacks.rows) if _given(row["bead_diameter_um"])}
+    for index, row in enumerate(acquisitions.rows):
+        size, wanted = row["bead_diameter_um"], sizes.get(row["optics"])
+        if size is not None and wanted is not None and not math.isclose(size, wanted, rel_tol=SAME_BEADS):
+            problems.append(
+                f"{acquisitions.place(index)}, column bead_diameter_um: {size} differs from {wanted} of the stacks of its optics "
+                f"`{row['optics']}`, whose image is another; correct it, record stacks of the beads that move, or, to use these "
+                "nevertheless, leave the stacks' cell empty"
             )
     return problems
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from defocus3d.logs import ENDED
+
 NO_MESSAGE = "ended without a message: killed, or out of memory or time"
 
 
@@ -28,5 +30,8 @@ def reason(logs: Path) -> str:
     written = sorted(logs.glob("*.log"), key=lambda log: log.stat().st_mtime_ns)
     if not written:
         return "not reached"
-    errors = re.findall(r"CRITICAL root: failed: (.+)", written[-1].read_text(encoding="utf-8", errors="replace"))
-    return f"{written[-1].stem}: {errors[-1] if errors else NO_MESSAGE}"
+    last, told = written[-1].stem, written[-1].read_text(encoding="utf-8", errors="replace")
+    errors = re.findall(r"CRITICAL root: failed: (.+)", told)
+    if not errors and f"INFO root: {ENDED}\n" in told:
+        return f"stopped after {last}"
+    return f"{last}: {errors[-1] if errors else NO_MESSAGE}"

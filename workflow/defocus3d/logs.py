@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TOLD_S = 10.0  # between two messages of progress
+ENDED = "ended"  # the last message of a job that was not killed
 
 
 def start(snakemake) -> logging.Logger:
@@ -48,6 +49,7 @@ def start(snakemake) -> logging.Logger:
 
     sys.excepthook = report_error
     gc.set_threshold(100_000, 20, 100)  # imports and figures make many objects and few cycles: looking for them took a tenth of short jobs
+    atexit.register(logging.getLogger().info, ENDED)
     atexit.register(gc.freeze)  # what is left goes with the process: to collect it object by object takes up to 0.2 s
     return logger
 
