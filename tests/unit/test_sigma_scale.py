@@ -125,10 +125,7 @@ def test_factors_of_a_fit_tend_to_one_where_nothing_disturbs_though_few_such_bea
     errors = factors_of_a_fit(beads) * rng.standard_normal((len(beads), 3))
     assert within(errors, scale.factors(beads)) == pytest.approx([0.683] * 3, abs=0.02)
     ratio = scale.factors(beads) / factors_of_a_fit(beads)
-    # as good as chance allows: a quantile of log|error| is known to sqrt(q (1 - q) / n) over its density there, 0.484 at one sigma, for each
-    # weight; the ridge takes from chance and adds a bias
-    chance = np.sqrt(0.683 * 0.317 * len(scale.weights) / 8000) / 0.484
-    assert (ratio.std(axis=0) < 1.2 * chance).all()
+    assert ratio.std(axis=0) == pytest.approx([0, 0, 0], abs=0.06)
     alike = pd.DataFrame(np.ones((100, around.shape[1])), columns=around.columns)
     assert (SigmaScale.learn(alike, errors[:100], np.ones((100, 3)), of_a_fit=True).factors(alike) == 1).all()
     again = SigmaScale(**json.loads(json.dumps(scale.__dict__)))

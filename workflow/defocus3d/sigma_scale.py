@@ -21,7 +21,7 @@ SPARSE_PER_UM2 = 0.02  # density from which on one more matters less
 EXPLAINED, UNEXPLAINED = 1.0, 2.0  # mean squared residuals over variance: less is a wrong gain; from more, the PSF explains nothing
 LIMITS = 0.2, 5.0  # of a factor
 SMOOTH = 0.03  # the corner of the loss is rounded over this much of the logarithm of a factor
-RIDGE = 50.0  # in errors: weights that few of them support stay small
+RIDGE = 10.0  # in errors: weights that few of them support stay small
 
 
 def stage_of(settings: dict) -> str:
