@@ -25,8 +25,7 @@ def between_rows(stacks: Sheet, acquisitions: Sheet) -> list[str]:
         *_alike_stacks(stacks),
         *_repeated_names(acquisitions),
         *_without_stack(stacks, acquisitions),
-        *_pixel_sizes_of_movies(stacks, acquisitions),
-        *_beads_of_movies(stacks, acquisitions),
+        *_like_their_stacks(stacks, acquisitions),
         *_timing_and_water(acquisitions),
     ]
 
@@ -109,13 +108,13 @@ def _given(number: float | None) -> bool:
     return number is not None and not math.isnan(number)
 
 
-def pixel_sizes(stacks: Sheet) -> dict[str, float]:
-    """Pixel size in µm of each optics, by its first row that has one."""
-    sizes = {}
+def of_stacks(stacks: Sheet, column: str) -> dict[str, float]:
+    """The number that the first row of each optics that has one gives in `column`, by optics."""
+    numbers = {}
     for row in stacks.rows:
-        if row["optics"] is not None and row["pixel_size_um"] is not None:
-            sizes.setdefault(row["optics"], row["pixel_size_um"])
-    return sizes
+        if row["optics"] is not None and _given(row[column]):
+            numbers.setdefault(row["optics"], row[column])
+    return numbers
 
 
 def _without_stack(stacks: Sheet, acquisitions: Sheet) -> list[str]:
@@ -130,29 +129,25 @@ def _without_stack(stacks: Sheet, acquisitions: Sheet) -> list[str]:
     ]
 
 
-def _pixel_sizes_of_movies(stacks: Sheet, acquisitions: Sheet) -> list[str]:
-    problems, sizes = [], pixel_sizes(stacks)
-    for index, row in enumerate(acquisitions.rows):
-        size, wanted = row["pixel_size_um"], sizes.get(row["optics"])
-        if size is not None and wanted is not None and not math.isclose(size, wanted, rel_tol=SAME):
-            problems.append(
-                f"{acquisitions.place(index)}, column pixel_size_um: {size} differs from {wanted} of its optics `{row['optics']}`; "
-                ""
-                "correct it or leave the cell empty, or record bead stacks at the movie's pixel size"
-            )
-    return problems
-
-
-def _beads_of_movies(stacks: Sheet, acquisitions: Sheet) -> list[str]:
-    problems, sizes = [], {row["optics"]: row["bead_diameter_um"] for row in reversed(stacks.rows) if _given(row["bead_diameter_um"])}
-    for index, row in enumerate(acquisitions.rows):
-        size, wanted = row["bead_diameter_um"], sizes.get(row["optics"])
-        if size is not None and wanted is not None and not math.isclose(size, wanted, rel_tol=SAME_BEADS):
-            problems.append(
-                f"{acquisitions.place(index)}, column bead_diameter_um: {size} differs from {wanted} of the stacks of its optics "
-                f"`{row['optics']}`, whose image is another; correct it, record stacks of the beads that move, or, to use these "
-                "nevertheless, leave the stacks' cell empty"
-            )
+def _like_their_stacks(stacks: Sheet, acquisitions: Sheet) -> list[str]:
+    problems = []
+    for column, tolerance, whose, advice in (
+        ("pixel_size_um", SAME, "", "correct it or leave the cell empty, or record bead stacks at the movie's pixel size"),
+        (
+            "bead_diameter_um",
+            SAME_BEADS,
+            "the stacks of ",
+            "correct it, record stacks of the beads that move, or, to use these nevertheless, leave the stacks' cell empty",
+        ),
+    ):
+        numbers = of_stacks(stacks, column)
+        for index, row in enumerate(acquisitions.rows):
+            number, wanted = row[column], numbers.get(row["optics"])
+            if number is not None and wanted is not None and not math.isclose(number, wanted, rel_tol=tolerance):
+                problems.append(
+                    f"{acquisitions.place(index)}, column {column}: {number} differs from {wanted} of {whose}its optics `{row['optics']}`; "
+                    f"{advice}"
+                )
     return problems
 
 
@@ -178,7 +173,7 @@ def in_files(stacks: Sheet, acquisitions: Sheet, config: dict, headers: Headers,
 
     Files that `made_by_rules` says a rule will make are passed over while they are absent.
     """
-    problems, sizes = [], pixel_sizes(stacks)
+    problems, sizes = [], of_stacks(stacks, "pixel_size_um")
     for sheet, check in ((stacks, _stack_length), (acquisitions, _movie_length)):
         for index, row in enumerate(sheet.rows):
             path = row["path"]

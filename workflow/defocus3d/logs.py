@@ -48,7 +48,7 @@ def start(snakemake) -> logging.Logger:
         print(f"{name}: {_in_words(error)} (details: {path})", file=terminal)
 
     sys.excepthook = report_error
-    gc.set_threshold(100_000, 20, 100)  # imports and figures make many objects and few cycles: looking for them took a tenth of short jobs
+    gc.set_threshold(100_000)  # imports and figures make many objects and few cycles: looking for them took a tenth of short jobs
     atexit.register(logging.getLogger().info, ENDED)
     atexit.register(gc.freeze)  # what is left goes with the process: to collect it object by object takes up to 0.2 s
     return logger

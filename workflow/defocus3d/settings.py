@@ -71,7 +71,7 @@ class Analysis:
 
     def pixel_size_um(self, optics: str) -> float:
         """Pixel size in µm of an optics. Raises KeyError for one that has no stack."""
-        return checks.pixel_sizes(self._sheets[0])[optics]
+        return checks.of_stacks(self._sheets[0], "pixel_size_um")[optics]
 
     def files_of(self, path: str) -> list[str]:
         """The files that a sheet's path stands for, relative as it is: itself, or a glob's matches, 2 before 10."""
@@ -134,7 +134,7 @@ def _read(config: dict, headers: Headers) -> tuple[Analysis, list[str]]:
             from_files[path] = from_files.get(path, {}) | said
     problems += [*stacks.problems, *acquisitions.problems, *checks.between_rows(stacks, acquisitions)]
     rows, movies = _table(stacks, "bead_stacks", config), _table(acquisitions, "acquisitions", config).set_index("acquisition")
-    sizes = movies["optics"].map(checks.pixel_sizes(stacks))
+    sizes = movies["optics"].map(checks.of_stacks(stacks, "pixel_size_um"))
     movies["pixel_size_um"] = movies["pixel_size_um"].fillna(sizes.astype(float))
     measured = rows["trained"].isna()
     trained = rows.loc[~measured, ["optics", "trained", "pixel_size_um", *CAMERA]].set_index("optics")

@@ -214,9 +214,9 @@ rule manifest:
 rule report:
     input:
         of_every_optics,
-        of_every_movie("figures/tracks.html"),  # made last of a movie, by the job that draws all of it
         "results/manifest.json",
         table="results/summary.csv",
+        # made by the job that draws all of a movie
         thumbnails=of_every_movie("figures/thumbnail.webp"),
     output:
         report="results/report.html",
